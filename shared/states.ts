@@ -1,0 +1,104 @@
+/**
+ * The states of everything that has one, as the wire and the database spell them, and the transitions between them.
+ * A status column is written in no other way than along an arrow of this table.
+ */
+
+/** XML-RPC protocol version of the Vastsky 3.0 API. */
+export const XMLRPC_VERSION = 5;
+
+/** Allocation priority of servers and disks; only HIGH ones get new extents. */
+export const Priority = { HIGH: 1, LOW: 2, EVACUATE: 3, OFFLINE: 4, FAULTY: 5, HALT: 6 } as const;
+export type Priority = (typeof Priority)[keyof typeof Priority];
+
+/**
+ * What a disk extent holds for its mirror. ALLOCATED: never written. INSYNC: the mirror's content. SPARE: to be
+ * resynced. FAULTY: out of use, kept for its bitmap's sake until the mirror is whole again. NEEDSHRED: belongs to
+ * no mirror any more and holds old bytes; shown as ALLOCATED on the wire.
+ */
+export const MemberStatus = { ALLOCATED: 1, INSYNC: 2, SPARE: 3, FAULTY: 4, NEEDSHRED: 5 } as const;
+export type MemberStatus = (typeof MemberStatus)[keyof typeof MemberStatus];
+
+/** Whether a volume is a block device on a head server. ERROR: an attach failed half-way; a detach clears it. */
+export const BindStatus = { UNBOUND: 0, BOUND: 1, ERROR: 2 } as const;
+export type BindStatus = (typeof BindStatus)[keyof typeof BindStatus];
+
+/** What is being done to a volume's binding right now. */
+export const BindEvent = { NONE: 0, BINDING: 1, UNBINDING: 2 } as const;
+export type BindEvent = (typeof BindEvent)[keyof typeof BindEvent];
+
+/** What notifyFailure can be about. LVOL means a disk extent. */
+export const FailureTarget = { HSVR: 1, SSVR: 2, PDSK: 3, LVOL: 4 } as const;
+export type FailureTarget = (typeof FailureTarget)[keyof typeof FailureTarget];
+
+/** Status of a piece of work that an agent does under an event id. */
+export const EventStatus = { NONE: 0, PENDING: 1, PROGRESS: 2, DONE: 3, CANCELED: 4, ERROR: 5 } as const;
+export type EventStatus = (typeof EventStatus)[keyof typeof EventStatus];
+
+/** `lvoltype` of a node of the layout tree. */
+export const VolumeType = {
+  LVOL: 0,
+  LINEAR: 1,
+  MIRROR: 2,
+  DEXT: 3,
+  SNAPSHOT_ORIGIN: 6,
+  SNAPSHOT: 7,
+} as const;
+export type VolumeType = (typeof VolumeType)[keyof typeof VolumeType];
+
+/** Status of a job of the manager. */
+export const JobStatus = { PENDING: 1, RUNNING: 2, DONE: 3, CANCELED: 4, FAILED: 5 } as const;
+export type JobStatus = (typeof JobStatus)[keyof typeof JobStatus];
+
+/** One arrow: who may move a thing from one state to another, and when. */
+export interface Transition {
+  readonly from: string;
+  readonly to: string;
+  readonly owner: string;
+  readonly when: string;
+}
+
+const arrow = (from: string, to: string, owner: string, when: string): Transition => ({
+  from,
+  to,
+  owner,
+  when,
+});
+
+/** The arrows of each thing; the diagrams in docs/states.md are generated from this table. */
+export const transitions = {
+  member: [
+    arrow("(new)", "ALLOCATED", "create-volume", "space is set aside for a new volume"),
+    arrow("(new)", "SPARE", "replace-member", "space is set aside for a replacement"),
+    arrow("ALLOCATED", "INSYNC", "begin-attach", "before the first grant of the volume's life"),
+    arrow("ALLOCATED", "FREE", "delete-volume, replace-member", "it was never attached, so never written"),
+    arrow("INSYNC", "SPARE", "report-member-failure, drop-member", "it missed, or may miss, a write"),
+    arrow("INSYNC", "FAULTY", "drop-member", "its disk is lost and the volume detached"),
+    arrow("SPARE", "INSYNC", "report-member-insync", "its head copied what it lacked"),
+    arrow("SPARE", "FAULTY", "replace-member", "another extent takes its place"),
+    arrow("INSYNC", "NEEDSHRED", "delete-volume", "the volume is deleted"),
+    arrow("SPARE", "NEEDSHRED", "delete-volume", "the volume is deleted"),
+    arrow("FAULTY", "NEEDSHRED", "delete-volume, release-members", "the mirror is whole again, or deleted"),
+    arrow("(new)", "NEEDSHRED", "register-disk", "the space of a new disk counts as written"),
+    arrow("NEEDSHRED", "FREE", "finish-shred", "zeros are durable on all of it"),
+  ],
+  binding: [
+    arrow("UNBOUND", "BINDING", "begin-attach", "attachLogicalVolume"),
+    arrow("BINDING", "BOUND", "finish-attach", "the head serves the volume"),
+    arrow("BINDING", "ERROR", "fail-attach", "the head reported an error; the epoch is closed"),
+    arrow("BINDING", "UNBOUND", "undo-attach", "the attach was undone and its epoch revoked"),
+    arrow("BOUND", "UNBINDING", "begin-detach, fence-volume", "detachLogicalVolume, or the head is fenced"),
+    arrow("BINDING", "UNBINDING", "fence-volume", "the head is fenced during the attach"),
+    arrow("UNBINDING", "BOUND", "refuse-detach", "the device is in use on the head"),
+    arrow("UNBINDING", "UNBOUND", "finish-detach", "the head confirmed, or the epoch is revoked"),
+    arrow("ERROR", "UNBOUND", "begin-detach", "detachLogicalVolume"),
+  ],
+  job: [
+    arrow("(new)", "PENDING", "the operation it follows from", "in the same transaction"),
+    arrow("PENDING", "RUNNING", "claim-job", "its time has come and its limits allow it"),
+    arrow("RUNNING", "PENDING", "retry-job, release-jobs", "an attempt failed, or its holder died"),
+    arrow("RUNNING", "DONE", "the finishing operation", "it did what it was for"),
+    arrow("RUNNING", "FAILED", "the finishing operation", "it was undone and says why"),
+    arrow("PENDING", "CANCELED", "cancel-job", "what it was for is gone"),
+    arrow("RUNNING", "CANCELED", "the finishing operation", "what it was for is gone"),
+  ],
+} as const satisfies Record<string, readonly Transition[]>;
