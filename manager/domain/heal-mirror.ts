@@ -1,0 +1,75 @@
+import { MemberStatus } from "../../shared/states.js";
+import { isGood, type Member } from "./member-rules.js";
+
+/**
+ * What a mirror needs, derived from its state alone, so that it does not matter which event was missed.
+ */
+export interface HealingMember extends Member {
+  /** Its server and its disk can be asked. */
+  readonly reachable: boolean;
+  /**
+   * `away`: its server was declared lost, or has been silent for `replace_after`; it may come back before it is
+   * replaced. `gone`: it will not: its disk failed, or it was declared failed, or its resync failed three times while
+   * its server answered.
+   */
+  readonly lost: "no" | "away" | "gone";
+}
+
+export interface HealingMirror {
+  readonly redundancy: number;
+  /** A head serves the volume: only that head can say that a member is out of use (R2). */
+  readonly bound: boolean;
+  /** The volume was never attached: its members hold nothing. */
+  readonly untouched: boolean;
+  readonly members: readonly HealingMember[];
+}
+
+export interface HealingPlan {
+  /** Members that hold nothing, on lost disks: give up, and place another instead. */
+  readonly forget: readonly number[];
+  /** Out of the mirror: it is whole without them. */
+  readonly release: readonly number[];
+  /** INSYNC members of a detached volume on lost disks: no content to count on any more. */
+  readonly drop: readonly number[];
+  /** SPARE members that never come back: FAULTY. */
+  readonly giveUp: readonly number[];
+  /** SPARE members that may come back: FAULTY once every replacement has a place. */
+  readonly giveUpIfPlaced: readonly number[];
+  /** New members to place. */
+  readonly place: number;
+  /** Members that can be brought in sync now. */
+  readonly resync: readonly number[];
+}
+
+export function planHealing(mirror: HealingMirror): HealingPlan {
+  const { members, redundancy } = mirror;
+  const ids = (list: readonly HealingMember[]): number[] => list.map((member) => member.dextid);
+  const isLost = (member: HealingMember): boolean => member.lost !== "no";
+  const of = (status: MemberStatus) => members.filter((member) => member.status === status);
+
+  const forget = of(MemberStatus.ALLOCATED).filter(isLost);
+  const insync = of(MemberStatus.INSYNC);
+  const whole = insync.filter((member) => !isLost(member)).length >= redundancy;
+
+  // The last good copy stays, lost or not (D3): a disk that was reported by mistake still has it.
+  const keepsOne = insync.some((member) => !isLost(member));
+  const lostInsync = insync.filter(isLost);
+  const drop = mirror.bound ? [] : keepsOne ? lostInsync : lostInsync.slice(1);
+
+  const spares = of(MemberStatus.SPARE);
+  const staying = members.filter(
+    (member) => !isLost(member) && (isGood(member) || member.status === MemberStatus.SPARE),
+  ).length;
+  // Another copy is needed beside a lost last one, too: it is copied from there if it can still be read.
+  const place = Math.max(0, redundancy - staying);
+
+  return {
+    forget: ids(forget),
+    release: whole ? ids([...of(MemberStatus.FAULTY), ...spares.filter(isLost)]) : [],
+    drop: ids(drop),
+    giveUp: ids(spares.filter((member) => member.lost === "gone")),
+    giveUpIfPlaced: ids(spares.filter((member) => member.lost === "away")),
+    place: mirror.untouched || insync.length > 0 ? place : 0,
+    resync: mirror.bound ? ids(spares.filter((member) => member.reachable && !isLost(member))) : [],
+  };
+}

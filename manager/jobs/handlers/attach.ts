@@ -1,0 +1,100 @@
+import { VasError } from "../../../shared/errors.js";
+import { EventStatus } from "../../../shared/states.js";
+import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
+import { failAttach, finishAttach, finishUndo, giveUpAttach } from "../../operations/end-attach.js";
+import { JobGone, resultName } from "../../operations/held-job.js";
+import { type Attachment, readAttachment } from "../../operations/read-attachment.js";
+import type { JobRow } from "../../store/jobs.js";
+import type { Handler, HandlerTools } from "../handler.js";
+import { grantEpoch, revokeEpoch } from "../revoke-epoch.js";
+import { eventError, runEvent } from "../wait-for-event.js";
+
+/**
+ * Attach: grants at the storage servers, then the volume process at the head. What fails before the head answers is
+ * undone; an error that the head reports leaves the volume in ERROR, as the API says.
+ */
+export const attach: Handler = async (job, tools) => {
+  if (job.phase === "undo") return undo(job, tools);
+  const ref = { jobid: job.jobid, lvolid: job.subject };
+  let report: Awaited<ReturnType<typeof runEvent>>;
+  try {
+    await grant(job, tools);
+    report = await serve(job, tools);
+  } catch (error) {
+    if (!(error instanceof VasError) || tools.signal.aborted) throw error;
+    tools.log.warn({ err: error }, "attach failed and is undone");
+    return undo(await tools.executor.run(giveUpAttach, { ...ref, error }), tools);
+  }
+  if (report.status === EventStatus.DONE) await tools.executor.run(finishAttach, ref);
+  else await tools.executor.run(failAttach, { ...ref, error: eventError(report) });
+};
+
+async function read(job: JobRow, tools: HandlerTools): Promise<Attachment> {
+  const attachment = await tools.executor.runQuietly(readAttachment, { lvolid: job.subject });
+  const { epoch } = JSON.parse(job.payload) as { epoch: number };
+  if (attachment === undefined || attachment.volume.epoch !== epoch)
+    throw new JobGone("the volume is gone, or has a newer epoch");
+  return attachment;
+}
+
+/** Members whose server can't be asked leave INSYNC first; the last good copy makes the attach fail (D3). */
+async function grant(job: JobRow, tools: HandlerTools): Promise<void> {
+  const ssvrids = await grantEpoch(await read(job, tools), tools);
+  if (ssvrids.length > 0) {
+    await tools.executor.run(dropUnaskedMembers, { jobid: job.jobid, lvolid: job.subject, ssvrids });
+  }
+}
+
+async function serve(job: JobRow, tools: HandlerTools): Promise<Awaited<ReturnType<typeof runEvent>>> {
+  const { eventid } = job;
+  const { volume, tree, head } = await read(job, tools);
+  if (head === undefined) throw new JobGone("the volume is not being attached any more");
+  const params = { eventid, epoch: volume.epoch, lvolstruct: tree };
+  return runEvent(
+    {
+      start: async () => void (await tools.agents.callHead(head, "attachLogicalVolume", params)),
+      ask: (timeoutMs) =>
+        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
+      deadline: tools.clock.monotonic() + tools.settings.attach_timeout * 1_000,
+    },
+    tools,
+  );
+}
+
+/**
+ * The volume is free again once its head confirms that no process of the epoch lives, or the epoch is revoked at every
+ * server that holds a good copy (R11).
+ */
+async function undo(job: JobRow, tools: HandlerTools): Promise<void> {
+  const attachment = await read(job, tools);
+  const ref = { jobid: job.jobid, lvolid: job.subject };
+  const confirmed = await confirmDetached(attachment, job.eventid, tools);
+  const ssvrids = await revokeEpoch(attachment, tools);
+  if (ssvrids.length > 0 && !confirmed) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids });
+  const error = new VasError(resultName(job.result) ?? "EIO", job.last_error);
+  await tools.executor.run(finishUndo, { ...ref, error });
+}
+
+async function confirmDetached(
+  { volume, tree, head }: Attachment,
+  eventid: number,
+  tools: HandlerTools,
+): Promise<boolean> {
+  if (head === undefined) return false;
+  const params = { eventid, epoch: volume.epoch, lvolstruct: tree };
+  try {
+    const report = await runEvent(
+      {
+        start: async () => void (await tools.agents.callHead(head, "detachLogicalVolume", params)),
+        ask: (timeoutMs) =>
+          tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
+        deadline: tools.clock.monotonic() + tools.settings.agent_timeout * 1_000,
+      },
+      tools,
+    );
+    return report.status === EventStatus.DONE;
+  } catch (error) {
+    if (error instanceof VasError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+import { VasError } from "../../../shared/errors.js";
+import { EventStatus, JobStatus } from "../../../shared/states.js";
+import { cancelHeldJob, readJob } from "../../operations/claim-jobs.js";
+import { JobGone } from "../../operations/held-job.js";
+import { finishResync, type ResyncPlan, readResync, retryResync } from "../../operations/resync-member.js";
+import type { JobRow } from "../../store/jobs.js";
+import type { Handler, HandlerTools } from "../handler.js";
+import { eventError, runEvent } from "../wait-for-event.js";
+
+/** Resync: the new member is granted, then its head copies the content and reports it in sync by itself. */
+export const resync: Handler = async (job, tools) => {
+  const plan = await tools.executor.runQuietly(readResync, { dextid: job.subject });
+  const ref = { jobid: job.jobid, eventid: job.eventid, dextid: job.subject };
+  if (plan === "insync") return tools.executor.run(finishResync, ref);
+  if (plan === undefined)
+    return tools.executor.run(cancelHeldJob, { jobid: job.jobid, reason: "there is nothing to resync" });
+
+  const { volume, grant } = plan;
+  const { lvolid, epoch, grant_version: version, hsvrid } = volume;
+  await tools.agents.callStorage(grant.agent, "grantExtents", {
+    lvolid,
+    epoch,
+    hsvrid: hsvrid ?? 0,
+    version,
+    extents: grant.extents,
+  });
+  const report = await copy(job, plan, tools);
+  const after = await tools.executor.runQuietly(readResync, { dextid: job.subject });
+  if (after === "insync") return tools.executor.run(finishResync, ref);
+  await putBack(job, plan, report.status === EventStatus.DONE ? notAccepted() : eventError(report), tools);
+};
+
+async function copy(
+  job: JobRow,
+  plan: ResyncPlan,
+  tools: HandlerTools,
+): Promise<Awaited<ReturnType<typeof runEvent>>> {
+  const { volume, mirrorid, version, add, remove, head } = plan;
+  const { eventid } = job;
+  const params = {
+    eventid,
+    lvolid: volume.lvolid,
+    epoch: volume.epoch,
+    mirrorid,
+    version,
+    add,
+    remove: remove ?? ({ lvolid: 0 } as const),
+  };
+  return runEvent(
+    {
+      start: async () => void (await tools.agents.callHead(head, "replaceMirrorDisk", params)),
+      ask: (timeoutMs) =>
+        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
+      deadline: undefined,
+      goOn: async () => {
+        const row = await tools.executor.runQuietly(readJob, { jobid: job.jobid });
+        if (row?.status !== JobStatus.RUNNING) throw new JobGone("the resync was cancelled");
+      },
+    },
+    tools,
+  );
+}
+
+function notAccepted(): VasError {
+  return new VasError("EAGAIN", "the head copied the member, but its report was not accepted");
+}
+
+/** An attempt counts against the member only if its server answers: one that is away is no fault of the disk (DESIGN §9). */
+async function putBack(job: JobRow, plan: ResyncPlan, error: VasError, tools: HandlerTools): Promise<void> {
+  const counts = await tools.agents.callStorage(plan.grant.agent, "helloWorld", {}).then(
+    () => true,
+    () => false,
+  );
+  const pause = Math.min(tools.settings.max_retry_pause * 1_000, 500 * 2 ** Math.min(job.attempts, 20));
+  tools.log.warn({ err: error, counts }, "resync failed");
+  await tools.executor.run(retryResync, {
+    jobid: job.jobid,
+    eventid: job.eventid,
+    dextid: job.subject,
+    error,
+    attempts: job.attempts + 1,
+    runAt: tools.clock.now() + pause,
+    counts,
+  });
+}

@@ -1,0 +1,42 @@
+import type { Clock } from "../../../shared/clock.js";
+import type { Milliseconds } from "../../../shared/units.js";
+import type { StorageServerRow } from "../../store/servers.js";
+
+export interface SilenceRules {
+  /** How long a silent server may stay away before its members are replaced. */
+  readonly replaceAfter: Milliseconds;
+  /** With this many silent servers nothing is replaced; 0 = half of all, rounded up. */
+  readonly maxSilent: number;
+}
+
+export interface Silence {
+  readonly tooLong: ReadonlySet<number>;
+  /** So many servers are silent that the fault is likely on the manager's side. */
+  readonly brake: boolean;
+}
+
+/**
+ * How long servers have been silent, by the monotonic clock (R15): after a restart of the manager the wait begins
+ * anew, which is the safe side.
+ */
+export class SilenceWatch {
+  readonly #since = new Map<number, Milliseconds>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly rules: SilenceRules,
+  ) {}
+
+  assess(servers: readonly Pick<StorageServerRow, "ssvrid" | "silent" | "lost">[]): Silence {
+    const now = this.clock.monotonic();
+    const silent = servers
+      .filter((server) => server.silent === 1 && server.lost === 0)
+      .map((server) => server.ssvrid);
+    for (const id of this.#since.keys()) if (!silent.includes(id)) this.#since.delete(id);
+    for (const id of silent) if (!this.#since.has(id)) this.#since.set(id, now);
+    const limit = this.rules.maxSilent > 0 ? this.rules.maxSilent : Math.ceil(servers.length / 2);
+    const brake = silent.length > 0 && silent.length >= limit;
+    const tooLong = silent.filter((id) => now - (this.#since.get(id) ?? now) >= this.rules.replaceAfter);
+    return { tooLong: new Set(brake ? [] : tooLong), brake };
+  }
+}

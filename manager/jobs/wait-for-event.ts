@@ -1,0 +1,47 @@
+import { errorNameOf, VasError } from "../../shared/errors.js";
+import type { EventProgress } from "../../shared/methods/agent-methods.js";
+import { EventStatus } from "../../shared/states.js";
+import type { Milliseconds } from "../../shared/units.js";
+import type { HandlerTools } from "./handler.js";
+
+/** The longest that one waiting call stays with the agent. */
+const ONE_WAIT: Milliseconds = 10_000;
+
+export interface EventWait {
+  /** Asks the agent; it answers when the event has ended, or after so many milliseconds. */
+  readonly ask: (timeoutMs: Milliseconds) => Promise<EventProgress>;
+  /** Starts the work, once more if the agent forgot it because it restarted. */
+  readonly start: () => Promise<void>;
+  /** Monotonic time at which to give up; undefined = as long as `goOn` says. */
+  readonly deadline: Milliseconds | undefined;
+  /** Asked between two calls: throws if there is nothing to wait for any more. */
+  readonly goOn?: () => Promise<void>;
+}
+
+/**
+ * Starts work at an agent and waits for its end.
+ *
+ * @returns the final report: DONE or ERROR.
+ * @throws VasError ETIMEDOUT at the deadline, EHOSTDOWN if the agent does not answer.
+ */
+export async function runEvent(wait: EventWait, tools: HandlerTools): Promise<EventProgress> {
+  await wait.start();
+  for (;;) {
+    if (tools.signal.aborted) throw new VasError("EAGAIN", "the manager is stopping");
+    const left = wait.deadline === undefined ? ONE_WAIT : wait.deadline - tools.clock.monotonic();
+    if (left <= 0) throw new VasError("ETIMEDOUT", "the agent did not finish in time");
+    const report = await wait.ask(Math.ceil(Math.min(left, ONE_WAIT)));
+    if (report.status === EventStatus.DONE || report.status === EventStatus.ERROR) return report;
+    if (report.status === EventStatus.NONE) await wait.start();
+    else if (report.progress >= 0) tools.progress(report.progress);
+    await wait.goOn?.();
+  }
+}
+
+/** The error that an agent reported as the result of an event. */
+export function eventError(report: EventProgress): VasError {
+  return new VasError(
+    errorNameOf(report.result) ?? "EIO",
+    report.sentence === "" ? "the agent gave no reason" : report.sentence,
+  );
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+import { randomUUID } from "node:crypto";
+import { parseArgs } from "node:util";
+import { systemClock } from "../shared/clock.js";
+import { loadConfig } from "../shared/config.js";
+import { describeError } from "../shared/errors.js";
+import { createLog, type Log } from "../shared/log.js";
+import { AgentsPort } from "./agents-port/agents-port.js";
+import { createDoor } from "./api/door.js";
+import { createHandlers } from "./api/handlers.js";
+import { attach } from "./jobs/handlers/attach.js";
+import { detach } from "./jobs/handlers/detach.js";
+import { fence } from "./jobs/handlers/fence.js";
+import { resync } from "./jobs/handlers/resync.js";
+import { shred } from "./jobs/handlers/shred.js";
+import { Reconciler, runPeriodically } from "./jobs/reconcile.js";
+import { checkServers } from "./jobs/reconcilers/check-servers.js";
+import { healMirrors } from "./jobs/reconcilers/heal-mirrors.js";
+import { Notices } from "./jobs/reconcilers/notices.js";
+import { SilenceWatch } from "./jobs/reconcilers/silence.js";
+import { JobRunner } from "./jobs/runner.js";
+import { forgetFinishedJobs } from "./operations/forget-finished-jobs.js";
+import { Executor } from "./operations/operation.js";
+import { beginShreds } from "./operations/shred-extent.js";
+import { beginSerial } from "./store/cluster.js";
+import { openStore } from "./store/open-store.js";
+
+/** How long a stopping manager waits for calls and jobs that are under way; what is left is taken up at the next start. */
+const STOP_DEADLINE_MS = 5_000;
+/** Beyond its own deadline, what an attach may need to be undone before its caller is answered. */
+const UNDO_MARGIN_MS = 5_000;
+
+/**
+ * Wires the manager and runs it until it is told to stop. The only file that knows all rooms.
+ *
+ * @returns how to stop it.
+ */
+async function startManager(path: string | undefined): Promise<{ log: Log; stop: () => Promise<void> }> {
+  const config = loadConfig(path, process.env);
+  const settings = config.storage_manager;
+  const log = createLog("manager", config.log.format, config.log.level);
+  const store = await openStore(settings.database, log);
+  const identity = await store.transaction((tx) => beginSerial(tx, randomUUID()));
+
+  const stopping = new AbortController();
+  const agents = new AgentsPort(identity, settings.agent_timeout * 1_000);
+  const notices = new Notices();
+  const poke = (): void => {
+    runner.poke();
+    reconciler.poke();
+  };
+  const executor = new Executor(store, systemClock, identity.serial, settings, poke);
+  const runner = new JobRunner({
+    handlers: { attach, detach, fence, resync, shred },
+    tools: { agents, settings, clock: systemClock, log },
+    executor,
+    clock: systemClock,
+    log,
+    maxPause: settings.max_retry_pause * 1_000,
+  });
+  const silence = new SilenceWatch(systemClock, {
+    replaceAfter: settings.replace_after * 1_000,
+    maxSilent: settings.max_silent_servers,
+  });
+  const duties = [
+    { name: "heal mirrors", run: () => healMirrors(executor, silence, notices) },
+    { name: "shred", run: async () => (await executor.runQuietly(beginShreds, {})) > 0 },
+    { name: "forget finished jobs", run: async () => executor.runQuietly(forgetFinishedJobs, {}) },
+  ];
+  const reconciler = new Reconciler(duties, settings.reconcile_interval * 1_000, log, () => runner.poke());
+
+  const door = createDoor(
+    createHandlers({
+      executor,
+      waitForJob: (jobid, deadline) => runner.waitFor(jobid, deadline),
+      attachDeadline: (settings.attach_timeout + settings.agent_timeout) * 1_000 + UNDO_MARGIN_MS,
+      detachDeadline: (settings.detach_timeout + settings.agent_timeout) * 1_000,
+      status: () => ({
+        ...identity,
+        notices: notices.list(),
+        progressOf: (jobid) => runner.progressOf(jobid),
+      }),
+    }),
+    log,
+  );
+  try {
+    const at = await door.listen(settings.listen, settings.port);
+    log.info({ ...identity, ...at, database: settings.database }, "manager is up");
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  await runner.start();
+  reconciler.start();
+  const watch = {
+    executor,
+    agents,
+    log,
+    retryPause: settings.server_check_retry * 1_000,
+    signal: stopping.signal,
+  };
+  const check = runPeriodically(
+    "server check",
+    settings.server_check_interval,
+    () => checkServers(watch),
+    log,
+  );
+
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await check.destroy();
+    // Jobs first: callers that wait for them are answered, and the door can close.
+    await Promise.all([reconciler.stop(), runner.stop(STOP_DEADLINE_MS)]);
+    await door.close(STOP_DEADLINE_MS);
+    agents.close();
+    await store.close();
+    log.info("manager is down");
+  };
+  return { log, stop };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: "string" } } });
+  const { log, stop } = await startManager(values.config);
+  let ending = false;
+  const end = (): void => {
+    if (ending) return;
+    ending = true;
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, "stopping failed");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", end);
+  process.on("SIGINT", end);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`vas manager: ${describeError(error)}\n`);
+  process.exit(1);
+});

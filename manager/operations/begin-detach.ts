@@ -1,0 +1,23 @@
+import { BindEvent } from "../../shared/states.js";
+import { mayDetach } from "../domain/volume-rules.js";
+import { insertJob } from "../store/jobs.js";
+import { moveBinding } from "../store/volumes.js";
+import type { Operation } from "./operation.js";
+import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
+
+/** @returns the id of the detach job; undefined if the volume is not attached. */
+export const beginDetach: Operation<VolumeRef, number | undefined> = async (tx, ref, context) => {
+  const volume = await resolveVolume(tx, ref);
+  if (!mayDetach(volume)) return undefined;
+  await moveBinding(tx, volume.lvolid, volume, {
+    bind_status: volume.bind_status,
+    bind_event: BindEvent.UNBINDING,
+    bind_error: "",
+  });
+  return insertJob(tx, {
+    kind: "detach",
+    subject: volume.lvolid,
+    payload: { epoch: volume.epoch },
+    now: context.now,
+  });
+};

@@ -1,0 +1,87 @@
+import { JobStatus } from "../../shared/states.js";
+import type { JobRow } from "../store/jobs.js";
+import {
+  claimJob,
+  dueJobs,
+  findJob,
+  nextRunAt,
+  releaseJobs,
+  runningJobs,
+  updateHeldJob,
+} from "../store/jobs.js";
+import { takeEventId } from "../store/sequences.js";
+import { assertHeld, endJob } from "./held-job.js";
+import type { Operation } from "./operation.js";
+
+/** Jobs that talk to agents at the same time, besides resyncs and shreds, which have limits of their own. */
+const MAX_BINDING_JOBS = 128;
+const LOOK_AHEAD = 1_000;
+
+export interface ClaimedJobs {
+  readonly jobs: readonly JobRow[];
+  /** Wall-clock time at which the next job falls due; undefined if none waits for its time. */
+  readonly nextAt: number | undefined;
+}
+
+/**
+ * Takes the jobs that may start now: due, and within the limits – one resync and one shred per disk, and so many in
+ * all. Resyncs with the fewest good copies go first.
+ */
+export const claimJobs: Operation<Record<string, never>, ClaimedJobs> = async (tx, _params, context) => {
+  const { max_resync_tasks, max_shred_tasks } = context.settings;
+  const busyDisks = new Set<string>();
+  const count = { resync: 0, shred: 0, binding: 0 };
+  const slot = (kind: string): keyof typeof count =>
+    kind === "resync" || kind === "shred" ? kind : "binding";
+  for (const job of await runningJobs(tx)) {
+    count[slot(job.kind)] += 1;
+    if (job.pdskid !== null) busyDisks.add(`${job.kind} ${job.pdskid}`);
+  }
+  const room = { resync: max_resync_tasks, shred: max_shred_tasks, binding: MAX_BINDING_JOBS };
+  const jobs: JobRow[] = [];
+  for (const due of await dueJobs(tx, context.now, LOOK_AHEAD)) {
+    const kind = slot(due.kind);
+    const disk = `${due.kind} ${due.pdskid}`;
+    if (count[kind] >= room[kind] || (due.pdskid !== null && busyDisks.has(disk))) continue;
+    if (!(await claimJob(tx, due.jobid, context.serial))) continue;
+    count[kind] += 1;
+    if (due.pdskid !== null) busyDisks.add(disk);
+    const job = await findJob(tx, due.jobid);
+    if (job !== undefined) jobs.push(job);
+  }
+  return { jobs, nextAt: await nextRunAt(tx, context.now) };
+};
+
+/** At the start of a manager: the jobs that another one was running are taken up again. @returns how many. */
+export const takeOverJobs: Operation<Record<string, never>, number> = async (tx) => releaseJobs(tx);
+
+/**
+ * An attempt of a job failed; it is tried again, under a new event id, because an agent starts nothing twice under
+ * the same one.
+ */
+export const retryJob: Operation<
+  { readonly jobid: number; readonly attempts: number; readonly error: string; readonly runAt: number },
+  void
+> = async (tx, params, context) => {
+  await assertHeld(tx, params.jobid, context);
+  await updateHeldJob(tx, params.jobid, context.serial, {
+    status: JobStatus.PENDING,
+    holder: null,
+    eventid: await takeEventId(tx),
+    attempts: params.attempts,
+    last_error: params.error,
+    run_at: params.runAt,
+  });
+};
+
+/** @returns the job as it is now. */
+export const readJob: Operation<{ readonly jobid: number }, JobRow | undefined> = async (tx, { jobid }) =>
+  findJob(tx, jobid);
+
+/** Ends a job whose purpose is gone. */
+export const cancelHeldJob: Operation<{ readonly jobid: number; readonly reason: string }, void> = async (
+  tx,
+  { jobid, reason },
+  context,
+) =>
+  endJob(tx, jobid, { status: JobStatus.CANCELED, error: { errno: "ECANCELED", sentence: reason } }, context);

@@ -1,0 +1,86 @@
+import type { VasError } from "../../shared/errors.js";
+import { BindEvent, BindStatus, FailureTarget, JobStatus } from "../../shared/states.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { type JobRow, updateHeldJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import { takeEventId } from "../store/sequences.js";
+import { closeEpoch, moveBinding } from "../store/volumes.js";
+import { assertHeld, endJob, JobGone } from "./held-job.js";
+import type { Operation, OperationContext } from "./operation.js";
+
+/** How an attach ends: one arrow of the binding each. */
+const BINDING = { bind_status: BindStatus.UNBOUND, bind_event: BindEvent.BINDING } as const;
+
+interface AttachJob {
+  readonly jobid: number;
+  readonly lvolid: number;
+}
+interface FailedAttach extends AttachJob {
+  readonly error: VasError;
+}
+
+async function leaveBinding(
+  tx: Tx,
+  lvolid: number,
+  change: Parameters<typeof moveBinding>[3],
+): Promise<void> {
+  if (!(await moveBinding(tx, lvolid, BINDING, change)))
+    throw new JobGone(`volume ${lvolid} is not being attached any more`);
+}
+
+async function recordFailure(tx: Tx, params: FailedAttach, context: OperationContext): Promise<void> {
+  await recordEvent(tx, {
+    time: context.now,
+    eventid: 0,
+    target: FailureTarget.LVOL,
+    targetid: params.lvolid,
+    event: EventType.ABNORMAL,
+    event_status: 5,
+    sentence: `attach failed: ${params.error.message}`,
+  });
+}
+
+/** The head serves the volume. */
+export const finishAttach: Operation<AttachJob, void> = async (tx, params, context) => {
+  await leaveBinding(tx, params.lvolid, { bind_status: BindStatus.BOUND, bind_event: BindEvent.NONE });
+  await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
+};
+
+/** The head reported an error: the volume shows it until it is detached. */
+export const failAttach: Operation<FailedAttach, void> = async (tx, params, context) => {
+  await leaveBinding(tx, params.lvolid, {
+    bind_status: BindStatus.ERROR,
+    bind_event: BindEvent.NONE,
+    epoch_open: 0,
+    bind_error: params.error.message,
+  });
+  await recordFailure(tx, params, context);
+  await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
+};
+
+/**
+ * The attach is given up: its epoch closes now, and the job goes on to take back what it gave, under an event id of
+ * its own.
+ *
+ * @returns the job as it goes on.
+ */
+export const giveUpAttach: Operation<FailedAttach, JobRow> = async (tx, params, context) => {
+  const job = await assertHeld(tx, params.jobid, context);
+  await closeEpoch(tx, params.lvolid);
+  const { errno, sentence } = params.error;
+  const change = { phase: "undo", eventid: await takeEventId(tx), result: errno, last_error: sentence };
+  await updateHeldJob(tx, params.jobid, context.serial, change);
+  return { ...job, ...change };
+};
+
+/** No process of the epoch can write any more: the volume is free again. */
+export const finishUndo: Operation<FailedAttach, void> = async (tx, params, context) => {
+  await leaveBinding(tx, params.lvolid, {
+    bind_status: BindStatus.UNBOUND,
+    bind_event: BindEvent.NONE,
+    hsvrid: null,
+    bind_error: params.error.message,
+  });
+  await recordFailure(tx, params, context);
+  await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
+};

@@ -1,0 +1,43 @@
+import { BindEvent, FailureTarget, MemberStatus } from "../../shared/states.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { membersOfVolume } from "../store/extents.js";
+import { cancelOpenJobs, findOpenJob, insertJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import { moveBinding, type VolumeRow } from "../store/volumes.js";
+import type { OperationContext } from "./operation.js";
+
+/**
+ * Part of an operation: takes a volume from a head server that can't be asked, or that does not run it any more. The
+ * epoch closes with this commit (R1); a fence job then revokes it at every storage server (D4) and unbinds. It can't
+ * be cancelled (R15).
+ */
+export async function fenceVolume(
+  tx: Tx,
+  fence: { readonly volume: VolumeRow; readonly reason: string },
+  context: OperationContext,
+): Promise<void> {
+  const { volume, reason } = fence;
+  if ((await findOpenJob(tx, "fence", volume.lvolid)) !== undefined) return;
+  const gone = { now: context.now, result: "EHOSTDOWN", last_error: reason };
+  await cancelOpenJobs(tx, ["attach", "detach"], volume.lvolid, gone);
+  for (const member of await membersOfVolume(tx, volume.lvolid)) {
+    if (member.status === MemberStatus.SPARE) await cancelOpenJobs(tx, ["resync"], member.dextid, gone);
+  }
+  await moveBinding(tx, volume.lvolid, volume, {
+    bind_status: volume.bind_status,
+    bind_event: BindEvent.UNBINDING,
+    epoch_open: 0,
+    bind_error: reason,
+  });
+  const payload = { epoch: volume.epoch };
+  await insertJob(tx, { kind: "fence", subject: volume.lvolid, payload, now: context.now });
+  await recordEvent(tx, {
+    time: context.now,
+    eventid: 0,
+    target: FailureTarget.HSVR,
+    targetid: volume.hsvrid ?? 0,
+    event: EventType.ABNORMAL,
+    event_status: 0,
+    sentence: `volume ${volume.lvolname} is fenced from its head server: ${reason}`,
+  });
+}

@@ -1,0 +1,192 @@
+import { VasError } from "../../shared/errors.js";
+import { showDisk, showExtent, showMirror } from "../../shared/ids.js";
+import { BindEvent, BindStatus, FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
+import { type HealingMember, planHealing } from "../domain/heal-mirror.js";
+import { isUp } from "../domain/member-rules.js";
+import { planReplacement } from "../layout/plan-replacement.js";
+import { raiseGeneration } from "../store/disks.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { insertExtents, type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
+import { takeRange } from "../store/free-ranges.js";
+import { cancelOpenJobs, findOpenJob, insertJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import { takeIds } from "../store/sequences.js";
+import { allStorageServers, type StorageServerRow } from "../store/servers.js";
+import {
+  findMirror,
+  findVolume,
+  type MirrorRow,
+  raiseGrantVersion,
+  raiseMirrorVersion,
+  type VolumeRow,
+} from "../store/volumes.js";
+import { dismissMember } from "./dismiss-member.js";
+import type { Operation, OperationContext } from "./operation.js";
+import { placementCandidates } from "./placement-candidates.js";
+
+/** Failed resyncs, while its server answered, after which a member is replaced elsewhere. */
+const MAX_RESYNC_FAILURES = 3;
+
+export interface HealingRequest {
+  readonly mirrorid: number;
+  /** Servers that have been silent for `replace_after`; empty while the brake is on. */
+  readonly silentTooLong: ReadonlySet<number>;
+}
+
+/** What was done, and what could not be: `noRoom` is the sentence of ENOSPC. */
+export interface HealingResult {
+  readonly changed: boolean;
+  readonly noRoom: string | undefined;
+}
+
+/**
+ * Gives a mirror what it lacks, as far as that is possible now. What can't be done – no room, a volume that is
+ * detached – is found again at the next round.
+ */
+export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, request, context) => {
+  const mirror = await findMirror(tx, request.mirrorid);
+  const volume = mirror && (await findVolume(tx, mirror.lvolid));
+  if (mirror === undefined || volume === undefined) return { changed: false, noRoom: undefined };
+  const servers = new Map((await allStorageServers(tx)).map((server) => [server.ssvrid, server]));
+  const members = await membersOfMirror(tx, mirror.mirrorid);
+  const byId = new Map(members.map((member) => [member.dextid, member]));
+  const bound = volume.bind_status === BindStatus.BOUND && volume.bind_event === BindEvent.NONE;
+  const plan = planHealing({
+    redundancy: volume.redundancy,
+    bound: volume.hsvrid !== null,
+    untouched: volume.epoch === 0,
+    members: members.map((member) => assess(member, servers.get(member.ssvrid), request.silentTooLong)),
+  });
+
+  const rows = (ids: readonly number[]): MemberRow[] => ids.flatMap((id) => byId.get(id) ?? []);
+  const { placed, noRoom } = await placeMembers(
+    tx,
+    { volume, mirror, members, givenUp: new Set(plan.giveUp), count: plan.place, servers },
+    context,
+  );
+  // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
+  for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, volume.lvolid);
+  for (const member of rows(plan.drop)) {
+    await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
+  }
+  // A member that may still come back is given up only when another has taken its place.
+  const givenUp = [...rows(plan.giveUp), ...(noRoom === undefined ? rows(plan.giveUpIfPlaced) : [])];
+  for (const member of givenUp) {
+    await cancelOpenJobs(tx, ["resync"], member.dextid, {
+      now: context.now,
+      result: "ECANCELED",
+      last_error: "the member was given up",
+    });
+    await moveMember(tx, member.dextid, MemberStatus.SPARE, MemberStatus.FAULTY);
+  }
+  for (const member of rows(plan.release)) {
+    const released =
+      member.status === MemberStatus.SPARE ? { ...member, status: MemberStatus.FAULTY } : member;
+    await dismissMember(tx, released, volume.lvolid);
+  }
+
+  const changed = placed + plan.drop.length + givenUp.length + plan.release.length > 0;
+  if (changed) {
+    await raiseMirrorVersion(tx, mirror.mirrorid);
+    await raiseGrantVersion(tx, volume.lvolid);
+  }
+  const began = bound ? await beginResyncs(tx, rows(plan.resync), context) : 0;
+  return { changed: changed || began > 0, noRoom };
+};
+
+function assess(
+  member: MemberRow,
+  server: StorageServerRow | undefined,
+  silentTooLong: ReadonlySet<number>,
+): HealingMember {
+  const serverUp = server !== undefined && isUp(server.priority);
+  const diskUp = isUp(member.disk_priority);
+  const gone =
+    member.disk_priority === Priority.FAULTY || member.lost === 1 || member.failures >= MAX_RESYNC_FAILURES;
+  return {
+    dextid: member.dextid,
+    ssvrid: member.ssvrid,
+    status: member.status,
+    reachable: serverUp && diskUp,
+    lost: gone ? "gone" : server?.lost === 1 || silentTooLong.has(member.ssvrid) ? "away" : "no",
+  };
+}
+
+interface Placement {
+  readonly volume: VolumeRow;
+  readonly mirror: MirrorRow;
+  readonly members: readonly MemberRow[];
+  readonly givenUp: ReadonlySet<number>;
+  readonly count: number;
+  readonly servers: ReadonlyMap<number, StorageServerRow>;
+}
+
+async function placeMembers(
+  tx: Tx,
+  placement: Placement,
+  context: OperationContext,
+): Promise<{ placed: number; noRoom: string | undefined }> {
+  const { volume, mirror, members, givenUp, count, servers } = placement;
+  // FAULTY members are no members any more as far as D6 is concerned: their server may hold the replacement.
+  const taken = members
+    .filter((member) => member.status !== MemberStatus.FAULTY && !givenUp.has(member.dextid))
+    .map(({ ssvrid }) => ({ ssvrid, zone: servers.get(ssvrid)?.zone ?? "" }));
+  const status = volume.epoch === 0 ? MemberStatus.ALLOCATED : MemberStatus.SPARE;
+  for (let placed = 0; placed < count; placed += 1) {
+    let place: ReturnType<typeof planReplacement>;
+    try {
+      place = planReplacement({
+        length: mirror.length,
+        members: taken,
+        candidates: await placementCandidates(tx),
+      });
+    } catch (error) {
+      if (error instanceof VasError && error.errno === "ENOSPC") return { placed, noRoom: error.sentence };
+      throw error;
+    }
+    taken.push({ ssvrid: place.ssvrid, zone: servers.get(place.ssvrid)?.zone ?? "" });
+    const [dextid = 0] = await takeIds(tx, "lvol", 1);
+    const { pdskid, offset } = place;
+    await takeRange(tx, pdskid, offset, mirror.length);
+    const generation = await raiseGeneration(tx, pdskid);
+    const { mirrorid, length } = mirror;
+    await insertExtents(tx, [
+      {
+        dextid,
+        pdskid,
+        offset,
+        length,
+        generation,
+        mirrorid,
+        status,
+        failures: 0,
+        lost: 0,
+        last_lvolid: null,
+      },
+    ]);
+    await recordEvent(tx, {
+      time: context.now,
+      eventid: 0,
+      target: FailureTarget.LVOL,
+      targetid: dextid,
+      event: EventType.ABNORMAL,
+      event_status: 0,
+      sentence: `mirror ${showMirror(mirrorid)} of volume ${volume.lvolname} gets a new member ${showExtent(dextid)} on ${showDisk(pdskid)}`,
+    });
+  }
+  return { placed: count, noRoom: undefined };
+}
+
+async function beginResyncs(
+  tx: Tx,
+  members: readonly MemberRow[],
+  context: OperationContext,
+): Promise<number> {
+  let began = 0;
+  for (const member of members) {
+    if ((await findOpenJob(tx, "resync", member.dextid)) !== undefined) continue;
+    await insertJob(tx, { kind: "resync", subject: member.dextid, payload: {}, now: context.now });
+    began += 1;
+  }
+  return began;
+}

@@ -1,0 +1,40 @@
+import { type ErrorName, errorRegistry, type VasError } from "../../shared/errors.js";
+import { JobStatus } from "../../shared/states.js";
+import { findJob, type JobRow, updateHeldJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import type { OperationContext } from "./operation.js";
+
+/** The job was taken from its handler: cancelled because what it was for is gone. The handler ends quietly. */
+export class JobGone extends Error {
+  override readonly name = "JobGone";
+}
+
+/** Part of every finishing operation: only the holder of a running job may go on. @throws JobGone */
+export async function assertHeld(tx: Tx, jobid: number, context: OperationContext): Promise<JobRow> {
+  const job = await findJob(tx, jobid);
+  if (job?.status !== JobStatus.RUNNING || job.holder !== context.serial)
+    throw new JobGone(`job ${jobid} is not ours any more`);
+  return job;
+}
+
+export interface JobEnd {
+  readonly status: typeof JobStatus.DONE | typeof JobStatus.FAILED | typeof JobStatus.CANCELED;
+  readonly error?: Pick<VasError, "errno" | "sentence"> | undefined;
+}
+
+/** Ends a job that this manager runs. @throws JobGone */
+export async function endJob(tx: Tx, jobid: number, end: JobEnd, context: OperationContext): Promise<void> {
+  const held = await updateHeldJob(tx, jobid, context.serial, {
+    status: end.status,
+    holder: null,
+    finished_at: context.now,
+    result: end.error?.errno ?? "",
+    ...(end.error === undefined ? {} : { last_error: end.error.sentence }),
+  });
+  if (!held) throw new JobGone(`job ${jobid} is not ours any more`);
+}
+
+/** The errno name in a job's `result` column; undefined if it holds none. */
+export function resultName(result: string): ErrorName | undefined {
+  return Object.hasOwn(errorRegistry, result) ? (result as ErrorName) : undefined;
+}

@@ -1,0 +1,14 @@
+import { mirrorsToHeal } from "../store/extents.js";
+import { allStorageServers, type StorageServerRow } from "../store/servers.js";
+import type { Operation } from "./operation.js";
+
+export interface MirrorsToHeal {
+  readonly mirrorids: readonly number[];
+  readonly servers: readonly StorageServerRow[];
+}
+
+/** Mirrors with a member that is out, or whose disk or server is not in use, and the state of all servers. */
+export const listMirrorsToHeal: Operation<Record<string, never>, MirrorsToHeal> = async (tx) => ({
+  mirrorids: await mirrorsToHeal(tx),
+  servers: await allStorageServers(tx),
+});

@@ -1,0 +1,119 @@
+import { VasError } from "../../shared/errors.js";
+import { showDisk, showExtent, showHeadServer, showStorageServer } from "../../shared/ids.js";
+import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
+import { isLastGood } from "../domain/member-rules.js";
+import { findDisk, moveDisksOfServer, updateDisk } from "../store/disks.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { findExtent, markLost, membersOfMirror, moveMember } from "../store/extents.js";
+import type { Tx } from "../store/open-store.js";
+import {
+  findHeadServer,
+  findStorageServer,
+  updateHeadServer,
+  updateStorageServer,
+} from "../store/servers.js";
+import { findMirror, findVolume, raiseMirrorVersion, volumesOfHead } from "../store/volumes.js";
+import { fenceVolume } from "./fence-volume.js";
+import type { Operation, OperationContext } from "./operation.js";
+
+interface Failure {
+  readonly target: number;
+  readonly targetid: number;
+}
+
+/**
+ * A person or a monitor declares a thing lost. It is taken out of use in this transaction; what follows – fences,
+ * replacements – is derived from the state by the reconcilers. Repeating it changes nothing.
+ *
+ * @throws VasError ENOENT if there is no such thing: a monitor must learn that it reported a wrong id.
+ */
+export const notifyFailure: Operation<Failure, 0> = async (tx, failure, context) => {
+  switch (failure.target) {
+    case FailureTarget.HSVR:
+      await failHeadServer(tx, failure.targetid, context);
+      break;
+    case FailureTarget.SSVR:
+      await failStorageServer(tx, failure.targetid, context);
+      break;
+    case FailureTarget.PDSK:
+      await failDisk(tx, failure.targetid, context);
+      break;
+    case FailureTarget.LVOL:
+      await failExtent(tx, failure.targetid, context);
+      break;
+    default:
+      throw new VasError(
+        "EINVAL",
+        "target must be 1 (head server), 2 (storage server), 3 (physical disk) or 4 (disk extent)",
+      );
+  }
+  return 0;
+};
+
+async function record(tx: Tx, failure: Failure, sentence: string, context: OperationContext): Promise<void> {
+  const { target, targetid } = failure;
+  await recordEvent(tx, {
+    time: context.now,
+    eventid: 0,
+    target,
+    targetid,
+    event: EventType.ABNORMAL,
+    event_status: 0,
+    sentence,
+  });
+}
+
+async function failHeadServer(tx: Tx, hsvrid: number, context: OperationContext): Promise<void> {
+  const head = await findHeadServer(tx, hsvrid);
+  if (head === undefined)
+    throw new VasError("ENOENT", `targetid: there is no head server ${showHeadServer(hsvrid)}`);
+  const reason = `head server ${showHeadServer(hsvrid)} was reported as failed`;
+  if (head.priority !== Priority.OFFLINE) {
+    await updateHeadServer(tx, hsvrid, { priority: Priority.OFFLINE });
+    await record(tx, { target: FailureTarget.HSVR, targetid: hsvrid }, reason, context);
+  }
+  for (const volume of await volumesOfHead(tx, hsvrid)) await fenceVolume(tx, { volume, reason }, context);
+}
+
+async function failStorageServer(tx: Tx, ssvrid: number, context: OperationContext): Promise<void> {
+  const server = await findStorageServer(tx, ssvrid);
+  if (server === undefined)
+    throw new VasError("ENOENT", `targetid: there is no storage server ${showStorageServer(ssvrid)}`);
+  if (server.lost === 1) return;
+  await updateStorageServer(tx, ssvrid, { priority: Priority.OFFLINE, lost: 1 });
+  await moveDisksOfServer(tx, ssvrid, [Priority.HIGH, Priority.LOW, Priority.EVACUATE], Priority.OFFLINE);
+  const sentence = `storage server ${showStorageServer(ssvrid)} was reported as failed`;
+  await record(tx, { target: FailureTarget.SSVR, targetid: ssvrid }, sentence, context);
+}
+
+async function failDisk(tx: Tx, pdskid: number, context: OperationContext): Promise<void> {
+  const disk = await findDisk(tx, pdskid);
+  if (disk === undefined) throw new VasError("ENOENT", `targetid: there is no disk ${showDisk(pdskid)}`);
+  if (disk.priority === Priority.FAULTY) return;
+  await updateDisk(tx, pdskid, { priority: Priority.FAULTY });
+  await record(
+    tx,
+    { target: FailureTarget.PDSK, targetid: pdskid },
+    `disk ${showDisk(pdskid)} was reported as failed`,
+    context,
+  );
+}
+
+async function failExtent(tx: Tx, dextid: number, context: OperationContext): Promise<void> {
+  const extent = await findExtent(tx, dextid);
+  if (extent === undefined)
+    throw new VasError("ENOENT", `targetid: there is no disk extent ${showExtent(dextid)}`);
+  if (extent.mirrorid === null) return;
+  const mirror = await findMirror(tx, extent.mirrorid);
+  const volume = mirror && (await findVolume(tx, mirror.lvolid));
+  if (mirror === undefined || volume === undefined) return;
+  await markLost(tx, dextid);
+  const sentence = `disk extent ${showExtent(dextid)} was reported as failed`;
+  await record(tx, { target: FailureTarget.LVOL, targetid: dextid }, sentence, context);
+  // An attached volume's head stops using the member first, and says so (R2). A detached one has nobody to ask.
+  const members = await membersOfMirror(tx, mirror.mirrorid);
+  if (volume.hsvrid === null && extent.status === MemberStatus.INSYNC && !isLastGood(members, dextid)) {
+    await moveMember(tx, dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
+    await raiseMirrorVersion(tx, mirror.mirrorid);
+  }
+}

@@ -1,0 +1,95 @@
+import { showDisk, showExtent, showVolume } from "../../shared/ids.js";
+import type { ClusterStatus, JobInfo } from "../../shared/methods/manager-methods.js";
+import { BindStatus, JobStatus } from "../../shared/states.js";
+import { isUp } from "../domain/member-rules.js";
+import { freeSpaceByDisk, listDisks, unshreddedByDisk } from "../store/disks.js";
+import { findExtent } from "../store/extents.js";
+import { type JobRow, openJobs } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import { allHeadServers, allStorageServers } from "../store/servers.js";
+import { allVolumes, degradedVolumes } from "../store/volumes.js";
+import type { Operation } from "./operation.js";
+
+/** What the manager's processes know besides the state. */
+export interface StatusSources {
+  readonly cluster: string;
+  readonly serial: number;
+  readonly notices: readonly string[];
+  readonly progressOf: (jobid: number) => number;
+}
+
+/** At most so many jobs are listed, the oldest first. */
+const MAX_JOBS = 200;
+
+/** Health at a glance. */
+export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async (tx, sources) => {
+  const heads = await allHeadServers(tx);
+  const servers = await allStorageServers(tx);
+  const disks = await listDisks(tx);
+  const volumes = await allVolumes(tx);
+  const degraded = await degradedVolumes(tx);
+  const free = await freeSpaceByDisk(tx);
+  const unshredded = await unshreddedByDisk(tx);
+  const jobs = await openJobs(tx);
+  const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
+  const up = <T extends { priority: JobRowPriority }>(rows: readonly T[]): number =>
+    rows.filter((row) => isUp(row.priority)).length;
+
+  const notices = [...sources.notices];
+  for (const volume of volumes) {
+    if (degraded.has(volume.lvolid))
+      notices.push(`volume ${volume.lvolname} is degraded: not all of its copies are in sync`);
+    if (volume.bind_status === BindStatus.ERROR)
+      notices.push(`volume ${volume.lvolname}: ${volume.bind_error}`);
+  }
+  const down = [
+    [heads.length - up(heads), "head server"],
+    [servers.length - up(servers), "storage server"],
+    [disks.length - up(disks), "disk"],
+  ] as const;
+  for (const [count, what] of down)
+    if (count > 0) notices.push(`${count} ${what}${count === 1 ? " is" : "s are"} down`);
+
+  return {
+    cluster: sources.cluster,
+    serial: sources.serial,
+    healthy: notices.length === 0,
+    notices,
+    volumes: {
+      total: volumes.length,
+      attached: volumes.filter((volume) => volume.bind_status === BindStatus.BOUND).length,
+      degraded: degraded.size,
+    },
+    head_servers: { total: heads.length, up: up(heads) },
+    storage_servers: { total: servers.length, up: up(servers) },
+    disks: { total: disks.length, up: up(disks) },
+    capacity: {
+      total: sum(disks.map((disk) => disk.capacity)),
+      available: sum(free.values()),
+      unshredded: sum(unshredded.values()),
+    },
+    jobs: await Promise.all(jobs.slice(0, MAX_JOBS).map((job) => describeJob(tx, job, sources))),
+  };
+};
+
+type JobRowPriority = Parameters<typeof isUp>[0];
+
+async function describeJob(tx: Tx, job: JobRow, sources: StatusSources): Promise<JobInfo> {
+  return {
+    jobid: job.jobid,
+    kind: job.kind,
+    subject: await describeSubject(tx, job),
+    status: job.status,
+    attempts: job.attempts,
+    last_error: job.last_error,
+    progress: job.status === JobStatus.RUNNING ? sources.progressOf(job.jobid) : -1,
+  };
+}
+
+async function describeSubject(tx: Tx, job: JobRow): Promise<string> {
+  if (job.kind !== "resync" && job.kind !== "shred") return showVolume(job.subject);
+  const extent = await findExtent(tx, job.subject);
+  return extent === undefined
+    ? showExtent(job.subject)
+    : `${showExtent(job.subject)} on ${showDisk(extent.pdskid)} (${extent.length} GB)`;
+}

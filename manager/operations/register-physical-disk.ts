@@ -1,0 +1,140 @@
+import { VasError } from "../../shared/errors.js";
+import { showDisk, showStorageServer } from "../../shared/ids.js";
+import type { apiMethods } from "../../shared/methods/manager-methods.js";
+import type { ParamsOf } from "../../shared/methods/method.js";
+import { MemberStatus, Priority } from "../../shared/states.js";
+import { SECTOR_BYTES, usableGigabytes } from "../../shared/units.js";
+import { isUp } from "../domain/member-rules.js";
+import {
+  type DiskRow,
+  findDisk,
+  findDiskByPath,
+  findDiskBySerial,
+  insertDisk,
+  raiseGeneration,
+  updateDisk,
+} from "../store/disks.js";
+import { holdsMembers, insertExtents } from "../store/extents.js";
+import type { Tx } from "../store/open-store.js";
+import { takeIds } from "../store/sequences.js";
+import { findStorageServer } from "../store/servers.js";
+import type { Operation } from "./operation.js";
+
+type Params = ParamsOf<typeof apiMethods.registerPhysicalDisk>;
+const DEFAULT_NBD_PORT = 10809;
+
+/**
+ * Registers a physical disk, or brings a known one back: known by the id on its label, its serial, or its path on
+ * the same server. Space that is new counts as written, and is shredded before anyone gets it (D5).
+ *
+ * @returns pdskid
+ */
+export const registerPhysicalDisk: Operation<Params, number> = async (tx, params) => {
+  const server = await findStorageServer(tx, params.ssvrid);
+  if (server === undefined)
+    throw new VasError("EINVAL", `ssvrid: there is no storage server ${showStorageServer(params.ssvrid)}`);
+  const sectors = Number(params.capacity);
+  const capacity = usableGigabytes(sectors * SECTOR_BYTES);
+  if (capacity < 1) {
+    throw new VasError(
+      "EINVAL",
+      `capacity: a disk of ${sectors} sectors is too small; one usable GB takes 1025 MiB and 1 MiB for the label`,
+    );
+  }
+
+  const disk = await findKnown(tx, params);
+  if (disk === undefined) return insertNew(tx, params, sectors, capacity);
+  if (disk.ssvrid !== params.ssvrid) await assertMayMove(tx, disk);
+  else if (isUp(disk.priority) && params.pdskid === undefined) {
+    throw new VasError("EEXIST", `disk ${showDisk(disk.pdskid)} is registered and neither OFFLINE nor HALT`);
+  }
+  if (capacity < disk.capacity) {
+    throw new VasError(
+      "EINVAL",
+      `capacity: disk ${showDisk(disk.pdskid)} had ${disk.capacity} GB and now has ${capacity}; a disk can't shrink`,
+    );
+  }
+  if (capacity > disk.capacity) await addUnshredded(tx, disk.pdskid, disk.capacity, capacity - disk.capacity);
+
+  const back = disk.priority === Priority.OFFLINE || disk.priority === Priority.HALT;
+  await updateDisk(tx, disk.pdskid, {
+    ssvrid: params.ssvrid,
+    local_path: params.local_path,
+    serial: params.serial ?? disk.serial,
+    sectors,
+    capacity,
+    nbd_port: params.nbd_port ?? disk.nbd_port,
+    ...(back && server.lost === 0 ? { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH } : {}),
+  });
+  return disk.pdskid;
+};
+
+async function findKnown(tx: Tx, params: Params): Promise<DiskRow | undefined> {
+  if (params.pdskid !== undefined) {
+    const disk = await findDisk(tx, params.pdskid);
+    if (disk === undefined) {
+      throw new VasError(
+        "EINVAL",
+        `pdskid: there is no disk ${showDisk(params.pdskid)}, although ${params.local_path} is labelled so; was it deleted?`,
+      );
+    }
+    return disk;
+  }
+  const bySerial = params.serial === undefined ? undefined : await findDiskBySerial(tx, params.serial);
+  return bySerial ?? (await findDiskByPath(tx, params.ssvrid, params.local_path));
+}
+
+async function insertNew(tx: Tx, params: Params, sectors: number, capacity: number): Promise<number> {
+  const [pdskid = 0] = await takeIds(tx, "pdsk", 1);
+  await insertDisk(tx, {
+    pdskid,
+    ssvrid: params.ssvrid,
+    local_path: params.local_path,
+    serial: params.serial ?? null,
+    sectors,
+    capacity,
+    priority: Priority.HIGH,
+    nbd_port: params.nbd_port ?? DEFAULT_NBD_PORT,
+    generation: 0,
+    bad_blocks: 0,
+  });
+  await addUnshredded(tx, pdskid, 0, capacity);
+  return pdskid;
+}
+
+async function addUnshredded(tx: Tx, pdskid: number, offset: number, length: number): Promise<void> {
+  const [dextid = 0] = await takeIds(tx, "lvol", 1);
+  const generation = await raiseGeneration(tx, pdskid);
+  const status = MemberStatus.NEEDSHRED;
+  await insertExtents(tx, [
+    {
+      dextid,
+      pdskid,
+      offset,
+      length,
+      generation,
+      mirrorid: null,
+      status,
+      failures: 0,
+      lost: 0,
+      last_lvolid: null,
+    },
+  ]);
+}
+
+/** A disk that was carried to another server: the old one must not have it any more, and D6 must go on to hold. */
+async function assertMayMove(tx: Tx, disk: DiskRow): Promise<void> {
+  const old = await findStorageServer(tx, disk.ssvrid);
+  if (old !== undefined && isUp(old.priority) && isUp(disk.priority)) {
+    throw new VasError(
+      "EBUSY",
+      `disk ${showDisk(disk.pdskid)} is attached to storage server ${showStorageServer(disk.ssvrid)}`,
+    );
+  }
+  if (await holdsMembers(tx, disk.pdskid)) {
+    throw new VasError(
+      "EBUSY",
+      `disk ${showDisk(disk.pdskid)} holds copies of volumes and can't move from ${showStorageServer(disk.ssvrid)} to another server yet`,
+    );
+  }
+}

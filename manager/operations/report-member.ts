@@ -1,0 +1,118 @@
+import { VasError } from "../../shared/errors.js";
+import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
+import type { MirrorState } from "../../shared/methods/manager-methods.js";
+import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { isLastGood } from "../domain/member-rules.js";
+import { assertOpenEpoch } from "../domain/volume-rules.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
+import type { Tx } from "../store/open-store.js";
+import { findMirror, findVolume, type MirrorRow, raiseMirrorVersion } from "../store/volumes.js";
+import type { Operation } from "./operation.js";
+
+/** What a head may say of the members of its mirrors (rules R1 and R2). */
+export interface MirrorRef {
+  readonly lvolid: number;
+  readonly epoch: number;
+  readonly mirrorid: number;
+}
+export interface MemberReport extends MirrorRef {
+  readonly dextid: number;
+  /** The membership version that the head knows. */
+  readonly version: number;
+}
+
+/** @throws VasError ENOENT, or ESTALE if the epoch is closed. */
+async function openMirror(tx: Tx, ref: MirrorRef): Promise<{ mirror: MirrorRow; members: MemberRow[] }> {
+  const volume = await findVolume(tx, ref.lvolid);
+  if (volume === undefined) throw new VasError("ESTALE", `there is no volume ${showVolume(ref.lvolid)}`);
+  assertOpenEpoch(volume, ref.epoch);
+  const mirror = await findMirror(tx, ref.mirrorid);
+  if (mirror === undefined || mirror.lvolid !== ref.lvolid) {
+    throw new VasError(
+      "ENOENT",
+      `volume ${showVolume(ref.lvolid)} has no mirror ${showMirror(ref.mirrorid)}`,
+    );
+  }
+  return { mirror, members: await membersOfMirror(tx, ref.mirrorid) };
+}
+
+function memberOf(members: readonly MemberRow[], report: MemberReport): MemberRow {
+  const member = members.find((candidate) => candidate.dextid === report.dextid);
+  if (member !== undefined) return member;
+  throw new VasError(
+    "ENOENT",
+    `extent ${showExtent(report.dextid)} is not a member of mirror ${showMirror(report.mirrorid)}`,
+  );
+}
+
+function pastVersion(mirror: MirrorRow, report: MemberReport): VasError {
+  return new VasError(
+    "EAGAIN",
+    `mirror ${showMirror(mirror.mirrorid)} is at version ${mirror.version}, not ${report.version}`,
+  );
+}
+
+/**
+ * A member missed, or may have missed, a write. The version rises even if the status does not change: an in-sync
+ * report that is still under way must not be accepted any more (R1).
+ *
+ * @throws VasError EBUSY if it is the last good copy (D3), EAGAIN if an INSYNC member is reported with a past version
+ * (a report that was held up, and that a later in-sync report has overtaken).
+ */
+export const reportMemberFailure: Operation<MemberReport, { version: number }> = async (
+  tx,
+  report,
+  context,
+) => {
+  const { mirror, members } = await openMirror(tx, report);
+  const member = memberOf(members, report);
+  if (member.status === MemberStatus.INSYNC) {
+    if (report.version !== mirror.version) throw pastVersion(mirror, report);
+    if (isLastGood(members, member.dextid)) {
+      throw new VasError(
+        "EBUSY",
+        `extent ${showExtent(member.dextid)} is the last good copy of mirror ${showMirror(mirror.mirrorid)}`,
+      );
+    }
+    await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.SPARE);
+    await recordEvent(tx, {
+      time: context.now,
+      eventid: 0,
+      target: FailureTarget.LVOL,
+      targetid: member.dextid,
+      event: EventType.ABNORMAL,
+      event_status: 0,
+      sentence: `extent ${showExtent(member.dextid)} of mirror ${showMirror(mirror.mirrorid)} is out of sync: its head could not write it`,
+    });
+  }
+  return { version: await raiseMirrorVersion(tx, mirror.mirrorid) };
+};
+
+/**
+ * A member holds the content of its mirror.
+ *
+ * @throws VasError EAGAIN unless the head knows the newest version: a failure was recorded since it looked.
+ */
+export const reportMemberInSync: Operation<MemberReport, { version: number }> = async (tx, report) => {
+  const { mirror, members } = await openMirror(tx, report);
+  const member = memberOf(members, report);
+  if (report.version !== mirror.version) throw pastVersion(mirror, report);
+  if (member.status === MemberStatus.FAULTY) {
+    throw new VasError(
+      "ENOENT",
+      `extent ${showExtent(member.dextid)} was replaced in mirror ${showMirror(mirror.mirrorid)}`,
+    );
+  }
+  await moveMember(tx, member.dextid, MemberStatus.SPARE, MemberStatus.INSYNC);
+  return { version: await raiseMirrorVersion(tx, mirror.mirrorid) };
+};
+
+/** The version and members of a mirror, for the head that holds its volume's open epoch. */
+export const getMirror: Operation<MirrorRef, MirrorState> = async (tx, ref) => {
+  const { mirror, members } = await openMirror(tx, ref);
+  return {
+    version: mirror.version,
+    members: members.map((member) => ({ dextid: member.dextid, mirror_status: member.status })),
+  };
+};

@@ -1,0 +1,137 @@
+import { showDisk, showExtent } from "../../shared/ids.js";
+import { FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
+import { findDisk, raiseGeneration } from "../store/disks.js";
+import { EventType, recordEvent } from "../store/events.js";
+import { deleteExtent, findExtent, insertExtents, nextToShred, updateExtent } from "../store/extents.js";
+import { returnRange } from "../store/free-ranges.js";
+import { insertJob, openJobs } from "../store/jobs.js";
+import { takeIds } from "../store/sequences.js";
+import { findVolume } from "../store/volumes.js";
+import { endJob } from "./held-job.js";
+import type { Operation } from "./operation.js";
+import { type AgentAddress, readGrants, type ServerGrant, storageAgent } from "./read-attachment.js";
+
+/**
+ * Gives each disk that has unshredded space, and no shred under way, its next one, as far as the limits allow. Large
+ * space, as on a new disk, is shredded in slices, so that it becomes usable step by step.
+ *
+ * @returns how many shreds began.
+ */
+export const beginShreds: Operation<Record<string, never>, number> = async (tx, _params, context) => {
+  const { max_shred_tasks, max_shred_tasks_per_server, shred_slice_gb } = context.settings;
+  const open = (await openJobs(tx)).filter((job) => job.kind === "shred");
+  const perServer = new Map<number, number>();
+  for (const job of open) {
+    const extent = await findExtent(tx, job.subject);
+    const disk = extent && (await findDisk(tx, extent.pdskid));
+    if (disk !== undefined) perServer.set(disk.ssvrid, (perServer.get(disk.ssvrid) ?? 0) + 1);
+  }
+  let room = max_shred_tasks - open.length;
+  let began = 0;
+  for (const extent of await nextToShred(tx, max_shred_tasks)) {
+    const busy = perServer.get(extent.ssvrid) ?? 0;
+    if (room <= 0) break;
+    if (busy >= max_shred_tasks_per_server) continue;
+    if (extent.length > shred_slice_gb) {
+      const [rest = 0] = await takeIds(tx, "lvol", 1);
+      await updateExtent(tx, extent.dextid, { length: shred_slice_gb });
+      await insertExtents(tx, [
+        {
+          dextid: rest,
+          pdskid: extent.pdskid,
+          offset: extent.offset + shred_slice_gb,
+          length: extent.length - shred_slice_gb,
+          generation: extent.generation,
+          mirrorid: null,
+          status: MemberStatus.NEEDSHRED,
+          failures: 0,
+          lost: 0,
+          last_lvolid: extent.last_lvolid,
+        },
+      ]);
+    }
+    await updateExtent(tx, extent.dextid, { generation: await raiseGeneration(tx, extent.pdskid) });
+    await insertJob(tx, { kind: "shred", subject: extent.dextid, payload: {}, now: context.now });
+    perServer.set(extent.ssvrid, busy + 1);
+    room -= 1;
+    began += 1;
+  }
+  return began;
+};
+
+/** All that a shred job needs to know, as it is in one instant. */
+export interface ShredPlan {
+  readonly dextid: number;
+  readonly pdskid: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly generation: number;
+  readonly agent: AgentAddress;
+  /** What must be taken back first: the agent refuses to shred what is granted. */
+  readonly release:
+    | { readonly lvolid: number; readonly revoke: number }
+    | {
+        readonly lvolid: number;
+        readonly epoch: number;
+        readonly hsvrid: number;
+        readonly version: number;
+        readonly grant: ServerGrant;
+      }
+    | undefined;
+}
+
+/** Every epoch of a volume that is gone; its id is never used again. */
+const ALL_EPOCHS = 0x7fff_ffff;
+
+/** @returns undefined if the extent is not waiting for its shred any more. */
+export const readShred: Operation<{ readonly dextid: number }, ShredPlan | undefined> = async (
+  tx,
+  { dextid },
+) => {
+  const extent = await findExtent(tx, dextid);
+  const disk = extent && (await findDisk(tx, extent.pdskid));
+  if (extent?.status !== MemberStatus.NEEDSHRED || disk === undefined) return undefined;
+  const agent = await storageAgent(tx, disk.ssvrid);
+  const { pdskid, offset, length, generation, last_lvolid: lvolid } = extent;
+  const place = { dextid, pdskid, offset, length, generation, agent };
+  if (lvolid === null) return { ...place, release: undefined };
+  const volume = await findVolume(tx, lvolid);
+  if (volume === undefined) return { ...place, release: { lvolid, revoke: ALL_EPOCHS } };
+  if (volume.epoch_open === 0 || volume.hsvrid === null)
+    return { ...place, release: { lvolid, revoke: volume.epoch } };
+  const grant = (await readGrants(tx, lvolid)).find((candidate) => candidate.ssvrid === disk.ssvrid) ?? {
+    ssvrid: disk.ssvrid,
+    agent,
+    extents: [],
+  };
+  const { epoch, hsvrid, grant_version: version } = volume;
+  return { ...place, release: { lvolid, epoch, hsvrid, version, grant } };
+};
+
+interface ShredJob {
+  readonly jobid: number;
+  readonly eventid: number;
+  readonly dextid: number;
+}
+
+/** Zeros are durable on all of the extent: its space is free. */
+export const finishShred: Operation<ShredJob & { readonly generation: number }, void> = async (
+  tx,
+  params,
+  context,
+) => {
+  await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
+  const extent = await findExtent(tx, params.dextid);
+  if (extent?.status !== MemberStatus.NEEDSHRED || extent.generation !== params.generation) return;
+  await deleteExtent(tx, extent.dextid);
+  await returnRange(tx, extent.pdskid, extent.offset, extent.length);
+  await recordEvent(tx, {
+    time: context.now,
+    eventid: params.eventid,
+    target: FailureTarget.LVOL,
+    targetid: params.dextid,
+    event: EventType.SHRED,
+    event_status: 3,
+    sentence: `extent ${showExtent(extent.dextid)} on ${showDisk(extent.pdskid)} (${extent.length} GB) is shredded`,
+  });
+};

@@ -1,0 +1,188 @@
+import { sql } from "kysely";
+import type { ExtentRow } from "../../schema/tables.js";
+import { MemberStatus, type Priority } from "../../shared/states.js";
+import type { Tx } from "./open-store.js";
+
+export type { ExtentRow };
+
+/** Rows of disk extents: members of mirrors, and space that waits for its shred. */
+export interface MemberRow extends ExtentRow {
+  readonly mirrorid: number;
+  readonly ssvrid: number;
+  readonly disk_priority: Priority;
+  readonly nbd_port: number;
+}
+
+export async function findExtent(tx: Tx, dextid: number): Promise<ExtentRow | undefined> {
+  return tx.selectFrom("extent").selectAll().where("dextid", "=", dextid).executeTakeFirst();
+}
+
+const memberQuery = (tx: Tx) =>
+  tx
+    .selectFrom("extent")
+    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .selectAll("extent")
+    .select(["disk.ssvrid", "disk.priority as disk_priority", "disk.nbd_port"])
+    .$narrowType<{ mirrorid: number }>();
+
+/** Members of one mirror, by id. */
+export async function membersOfMirror(tx: Tx, mirrorid: number): Promise<MemberRow[]> {
+  return memberQuery(tx).where("extent.mirrorid", "=", mirrorid).orderBy("extent.dextid").execute();
+}
+
+/** Members of all mirrors of a volume, by id. */
+export async function membersOfVolume(tx: Tx, lvolid: number): Promise<MemberRow[]> {
+  return memberQuery(tx)
+    .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .where("mirror.lvolid", "=", lvolid)
+    .orderBy("extent.dextid")
+    .execute();
+}
+
+/** True if any extent of the disk belongs to a mirror. */
+export async function holdsMembers(tx: Tx, pdskid: number): Promise<boolean> {
+  const row = await tx
+    .selectFrom("extent")
+    .select("dextid")
+    .where("pdskid", "=", pdskid)
+    .where("mirrorid", "is not", null)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export async function insertExtents(tx: Tx, rows: readonly ExtentRow[]): Promise<void> {
+  for (let at = 0; at < rows.length; at += INSERT_ROWS) {
+    await tx
+      .insertInto("extent")
+      .values(rows.slice(at, at + INSERT_ROWS))
+      .execute();
+  }
+}
+
+/** Rows of one INSERT: 9 columns each, far below SQLite's 32,766 parameters. */
+const INSERT_ROWS = 200;
+
+export async function deleteExtent(tx: Tx, dextid: number): Promise<void> {
+  await tx.deleteFrom("extent").where("dextid", "=", dextid).execute();
+}
+
+/** Moves a member along one arrow. @returns false if it is not in `from`. */
+export async function moveMember(
+  tx: Tx,
+  dextid: number,
+  from: MemberStatus,
+  to: MemberStatus,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("extent")
+    .set({ status: to, failures: 0 })
+    .where("dextid", "=", dextid)
+    .where("status", "=", from)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Before the first grant of a volume's life: what was set aside is its content from now on (rule R10). */
+export async function moveAllocatedToInSync(tx: Tx, lvolid: number): Promise<void> {
+  await tx
+    .updateTable("extent")
+    .set({ status: MemberStatus.INSYNC })
+    .where("status", "=", MemberStatus.ALLOCATED)
+    .where("mirrorid", "in", (query) =>
+      query.selectFrom("mirror").select("mirrorid").where("lvolid", "=", lvolid),
+    )
+    .execute();
+}
+
+/** Takes a member out of its mirror: its space waits for the shred. @returns false if it is not in `from`. */
+export async function moveMemberToShred(
+  tx: Tx,
+  dextid: number,
+  from: MemberStatus,
+  lvolid: number,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("extent")
+    .set({ status: MemberStatus.NEEDSHRED, mirrorid: null, last_lvolid: lvolid, lost: 0 })
+    .where("dextid", "=", dextid)
+    .where("status", "=", from)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** One more failed resync of a member. */
+export async function countFailure(tx: Tx, dextid: number): Promise<void> {
+  await tx
+    .updateTable("extent")
+    .set({ failures: sql<number>`failures + 1` })
+    .where("dextid", "=", dextid)
+    .execute();
+}
+
+/** A person or monitor declared the extent failed. */
+export async function markLost(tx: Tx, dextid: number): Promise<void> {
+  await tx.updateTable("extent").set({ lost: 1 }).where("dextid", "=", dextid).execute();
+}
+
+export async function updateExtent(
+  tx: Tx,
+  dextid: number,
+  change: Partial<Pick<ExtentRow, "offset" | "length" | "generation">>,
+): Promise<void> {
+  await tx.updateTable("extent").set(change).where("dextid", "=", dextid).execute();
+}
+
+/** The first piece of space of each disk that waits for its shred, on disks where no shred is open. */
+export async function nextToShred(tx: Tx, limit: number): Promise<(ExtentRow & { ssvrid: number })[]> {
+  return tx
+    .selectFrom("extent")
+    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
+    .selectAll("extent")
+    .select("disk.ssvrid")
+    .where("extent.status", "=", MemberStatus.NEEDSHRED)
+    .where("disk.priority", "in", [1, 2, 3])
+    .where("storage_server.priority", "in", [1, 2, 3])
+    .where("extent.offset", "=", (query) =>
+      query
+        .selectFrom("extent as other")
+        .select(sql<number>`min(other.offset)`.as("first"))
+        .whereRef("other.pdskid", "=", "extent.pdskid")
+        .where("other.status", "=", MemberStatus.NEEDSHRED),
+    )
+    .where("extent.pdskid", "not in", (query) =>
+      query
+        .selectFrom("job")
+        .innerJoin("extent as shredded", "shredded.dextid", "job.subject")
+        .select("shredded.pdskid")
+        .where("job.kind", "=", "shred")
+        .where("job.status", "in", [1, 2]),
+    )
+    .orderBy("extent.dextid")
+    .limit(limit)
+    .execute();
+}
+
+/** Mirrors that may need healing: a member is out, or is on a disk or server that is lost or silent. */
+export async function mirrorsToHeal(tx: Tx): Promise<number[]> {
+  const out = tx
+    .selectFrom("extent")
+    .select("mirrorid")
+    .where("status", "in", [MemberStatus.SPARE, MemberStatus.FAULTY])
+    .where("mirrorid", "is not", null);
+  const lost = tx
+    .selectFrom("extent")
+    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
+    .select("extent.mirrorid")
+    .where("extent.mirrorid", "is not", null)
+    .where((test) =>
+      test.or([
+        test("disk.priority", "in", [4, 5, 6]),
+        test("storage_server.priority", "in", [4, 5, 6]),
+        test("extent.lost", "=", 1),
+      ]),
+    );
+  const rows = await out.union(lost).execute();
+  return rows.map((row) => row.mirrorid as number).sort((a, b) => a - b);
+}

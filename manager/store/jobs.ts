@@ -1,0 +1,224 @@
+import { sql } from "kysely";
+import type { JobRow } from "../../schema/tables.js";
+import { JobStatus } from "../../shared/states.js";
+import type { Tx } from "./open-store.js";
+import { takeEventId } from "./sequences.js";
+
+export type { JobRow };
+
+/** Rows of jobs. A job that is PENDING or RUNNING is open; each kind has at most one open job per subject. */
+export type JobKind = "attach" | "detach" | "fence" | "resync" | "shred";
+
+export interface NewJob {
+  readonly kind: JobKind;
+  /** lvolid of attach, detach and fence; dextid of resync and shred. */
+  readonly subject: number;
+  readonly payload: object;
+  /** Wall-clock milliseconds. */
+  readonly now: number;
+}
+
+/** @returns its jobid. */
+export async function insertJob(tx: Tx, job: NewJob): Promise<number> {
+  const eventid = await takeEventId(tx);
+  const row = await tx
+    .insertInto("job")
+    .values({
+      jobid: sql<number>`NULL`,
+      kind: job.kind,
+      subject: job.subject,
+      eventid,
+      status: JobStatus.PENDING,
+      phase: "begin",
+      payload: JSON.stringify(job.payload),
+      holder: null,
+      attempts: 0,
+      last_error: "",
+      run_at: job.now,
+      created_at: job.now,
+      finished_at: null,
+      result: "",
+    })
+    .returning("jobid")
+    .executeTakeFirstOrThrow();
+  return row.jobid;
+}
+
+export async function findJob(tx: Tx, jobid: number): Promise<JobRow | undefined> {
+  return tx.selectFrom("job").selectAll().where("jobid", "=", jobid).executeTakeFirst();
+}
+
+export async function findOpenJob(tx: Tx, kind: JobKind, subject: number): Promise<JobRow | undefined> {
+  return tx
+    .selectFrom("job")
+    .selectAll()
+    .where("kind", "=", kind)
+    .where("subject", "=", subject)
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .executeTakeFirst();
+}
+
+export async function openJobs(tx: Tx): Promise<JobRow[]> {
+  return tx
+    .selectFrom("job")
+    .selectAll()
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .orderBy("jobid")
+    .execute();
+}
+
+/** What a runner needs to know of a job to decide if it may start. */
+export interface DueJob {
+  readonly jobid: number;
+  readonly kind: JobKind;
+  readonly subject: number;
+  readonly pdskid: number | null;
+  readonly ssvrid: number | null;
+  /** Good copies of the mirror that a resync is for: those with the fewest go first. */
+  readonly good_copies: number;
+}
+
+const jobPlaces = (tx: Tx) =>
+  tx
+    .selectFrom("job")
+    .leftJoin("extent", (join) =>
+      join.onRef("extent.dextid", "=", "job.subject").on("job.kind", "in", ["resync", "shred"]),
+    )
+    .leftJoin("disk", "disk.pdskid", "extent.pdskid")
+    .select(["job.jobid", "job.kind", "job.subject", "extent.pdskid", "disk.ssvrid"])
+    .$narrowType<{ kind: JobKind }>();
+
+/** Jobs whose time has come, in the order in which they should start. */
+export async function dueJobs(tx: Tx, now: number, limit: number): Promise<DueJob[]> {
+  const goodCopies = sql<number>`(CASE WHEN job.kind = 'resync' THEN
+    (SELECT count(*) FROM extent AS copy WHERE copy.mirrorid = extent.mirrorid AND copy.status = 2) ELSE 0 END)`;
+  return jobPlaces(tx)
+    .select(goodCopies.as("good_copies"))
+    .where("job.status", "=", JobStatus.PENDING)
+    .where("job.run_at", "<=", now)
+    .orderBy("good_copies")
+    .orderBy("job.jobid")
+    .limit(limit)
+    .execute();
+}
+
+/** The places that running jobs keep busy. */
+export async function runningJobs(tx: Tx): Promise<Omit<DueJob, "good_copies">[]> {
+  return jobPlaces(tx).where("job.status", "=", JobStatus.RUNNING).execute();
+}
+
+/** Wall-clock time of the next job that is not due yet; undefined if there is none. */
+export async function nextRunAt(tx: Tx, now: number): Promise<number | undefined> {
+  const row = await tx
+    .selectFrom("job")
+    .select((query) => query.fn.min("run_at").as("at"))
+    .where("status", "=", JobStatus.PENDING)
+    .where("run_at", ">", now)
+    .executeTakeFirst();
+  return row?.at ?? undefined;
+}
+
+/** A runner takes a job. @returns false if someone else did, or it is not open any more. */
+export async function claimJob(tx: Tx, jobid: number, holder: number): Promise<boolean> {
+  const result = await tx
+    .updateTable("job")
+    .set({ status: JobStatus.RUNNING, holder })
+    .where("jobid", "=", jobid)
+    .where("status", "=", JobStatus.PENDING)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Jobs whose holder is not this manager any more go back in the queue. @returns how many. */
+export async function releaseJobs(tx: Tx): Promise<number> {
+  const result = await tx
+    .updateTable("job")
+    .set({ status: JobStatus.PENDING, holder: null, run_at: 0 })
+    .where("status", "=", JobStatus.RUNNING)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
+}
+
+/** Changes a job that this holder runs. @returns false if it does not run it any more. */
+export async function updateHeldJob(
+  tx: Tx,
+  jobid: number,
+  holder: number,
+  change: Partial<Omit<JobRow, "jobid" | "kind" | "subject">>,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("job")
+    .set(change)
+    .where("jobid", "=", jobid)
+    .where("holder", "=", holder)
+    .where("status", "=", JobStatus.RUNNING)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Ends open jobs of one kind and subject from outside, because what they were for is gone. */
+export async function cancelOpenJobs(
+  tx: Tx,
+  kinds: readonly JobKind[],
+  subject: number,
+  change: { readonly now: number; readonly result: string; readonly last_error: string },
+): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set({
+      status: JobStatus.CANCELED,
+      holder: null,
+      finished_at: change.now,
+      result: change.result,
+      last_error: change.last_error,
+    })
+    .where("kind", "in", kinds)
+    .where("subject", "=", subject)
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .execute();
+}
+
+/** Lets a waiting job run now. */
+export async function hastenJobs(tx: Tx, kind: JobKind, subject: number, now: number): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set({ run_at: now })
+    .where("kind", "=", kind)
+    .where("subject", "=", subject)
+    .where("status", "=", JobStatus.PENDING)
+    .execute();
+}
+
+/** Forgets finished jobs that ended before a wall-clock time. */
+export async function deleteFinishedJobs(tx: Tx, before: number): Promise<void> {
+  await tx.deleteFrom("job").where("finished_at", "is not", null).where("finished_at", "<", before).execute();
+}
+
+/** Running resyncs by the disk that is written; disks without any are absent. */
+export async function resyncsByDisk(tx: Tx): Promise<Map<number, number>> {
+  const rows = await tx
+    .selectFrom("job")
+    .innerJoin("extent", "extent.dextid", "job.subject")
+    .select(["extent.pdskid", (query) => query.fn.countAll<number>().as("count")])
+    .where("job.kind", "=", "resync")
+    .where("job.status", "=", JobStatus.RUNNING)
+    .groupBy("extent.pdskid")
+    .execute();
+  return new Map(rows.map((row) => [row.pdskid, row.count]));
+}
+
+/** Running resyncs by the head server that does them; heads without any are absent. */
+export async function resyncsByHead(tx: Tx): Promise<Map<number, number>> {
+  const rows = await tx
+    .selectFrom("job")
+    .innerJoin("extent", "extent.dextid", "job.subject")
+    .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
+    .select(["volume.hsvrid", (query) => query.fn.countAll<number>().as("count")])
+    .where("job.kind", "=", "resync")
+    .where("job.status", "=", JobStatus.RUNNING)
+    .where("volume.hsvrid", "is not", null)
+    .groupBy("volume.hsvrid")
+    .execute();
+  return new Map(rows.map((row) => [row.hsvrid ?? 0, row.count]));
+}

@@ -1,0 +1,119 @@
+import { sql } from "kysely";
+import type { MirrorRow, VolumeRow } from "../../schema/tables.js";
+import type { BindEvent, BindStatus } from "../../shared/states.js";
+import type { Tx } from "./open-store.js";
+
+export type { MirrorRow, VolumeRow };
+
+/** Rows of volumes and their mirrors. */
+export async function findVolume(tx: Tx, lvolid: number): Promise<VolumeRow | undefined> {
+  return tx.selectFrom("volume").selectAll().where("lvolid", "=", lvolid).executeTakeFirst();
+}
+
+export async function findVolumeByName(tx: Tx, lvolname: string): Promise<VolumeRow | undefined> {
+  return tx.selectFrom("volume").selectAll().where("lvolname", "=", lvolname).executeTakeFirst();
+}
+
+export async function allVolumes(tx: Tx): Promise<VolumeRow[]> {
+  return tx.selectFrom("volume").selectAll().orderBy("lvolid").execute();
+}
+
+/** Volumes that are on a head server, or on their way to or from it. */
+export async function volumesOfHead(tx: Tx, hsvrid: number): Promise<VolumeRow[]> {
+  return tx.selectFrom("volume").selectAll().where("hsvrid", "=", hsvrid).orderBy("lvolid").execute();
+}
+
+export async function insertVolume(tx: Tx, row: VolumeRow): Promise<void> {
+  await tx.insertInto("volume").values(row).execute();
+}
+
+export async function deleteVolumeRows(tx: Tx, lvolid: number): Promise<void> {
+  await tx.deleteFrom("mirror").where("lvolid", "=", lvolid).execute();
+  await tx.deleteFrom("volume").where("lvolid", "=", lvolid).execute();
+}
+
+/** A place on the diagram of a volume's binding. */
+export interface Binding {
+  readonly bind_status: BindStatus;
+  readonly bind_event: BindEvent;
+}
+
+/**
+ * Moves a volume's binding along one arrow.
+ *
+ * @param change columns that change with it.
+ * @returns false if the volume is not in `from`.
+ */
+export async function moveBinding(
+  tx: Tx,
+  lvolid: number,
+  from: Binding,
+  change: Binding &
+    Partial<Pick<VolumeRow, "hsvrid" | "epoch" | "epoch_open" | "grant_version" | "bind_error">>,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("volume")
+    .set(change)
+    .where("lvolid", "=", lvolid)
+    .where("bind_status", "=", from.bind_status)
+    .where("bind_event", "=", from.bind_event)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** From here on no report of this epoch is accepted. */
+export async function closeEpoch(tx: Tx, lvolid: number): Promise<void> {
+  await tx.updateTable("volume").set({ epoch_open: 0 }).where("lvolid", "=", lvolid).execute();
+}
+
+/** The set of extents that the volume may touch has changed: grants sent from now on supersede the earlier ones. */
+export async function raiseGrantVersion(tx: Tx, lvolid: number): Promise<void> {
+  await tx
+    .updateTable("volume")
+    .set({ grant_version: sql<number>`grant_version + 1` })
+    .where("lvolid", "=", lvolid)
+    .execute();
+}
+
+export async function insertMirrors(tx: Tx, rows: readonly MirrorRow[]): Promise<void> {
+  for (let at = 0; at < rows.length; at += INSERT_ROWS) {
+    await tx
+      .insertInto("mirror")
+      .values(rows.slice(at, at + INSERT_ROWS))
+      .execute();
+  }
+}
+
+/** Rows of one INSERT: 5 to 9 columns each, far below SQLite's 32,766 parameters. */
+const INSERT_ROWS = 200;
+
+export async function findMirror(tx: Tx, mirrorid: number): Promise<MirrorRow | undefined> {
+  return tx.selectFrom("mirror").selectAll().where("mirrorid", "=", mirrorid).executeTakeFirst();
+}
+
+export async function mirrorsOfVolume(tx: Tx, lvolid: number): Promise<MirrorRow[]> {
+  return tx.selectFrom("mirror").selectAll().where("lvolid", "=", lvolid).orderBy("offset").execute();
+}
+
+/** Raises a mirror's membership version (rule R1). @returns the new one. */
+export async function raiseMirrorVersion(tx: Tx, mirrorid: number): Promise<number> {
+  const row = await tx
+    .updateTable("mirror")
+    .set({ version: sql<number>`version + 1` })
+    .where("mirrorid", "=", mirrorid)
+    .returning("version")
+    .executeTakeFirstOrThrow();
+  return row.version;
+}
+
+/** Ids of the volumes of which a member is neither INSYNC nor ALLOCATED. */
+export async function degradedVolumes(tx: Tx): Promise<Set<number>> {
+  const rows = await tx
+    .selectFrom("extent")
+    .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .select("mirror.lvolid")
+    .distinct()
+    .where("extent.status", "in", [3, 4])
+    .execute();
+  return new Set(rows.map((row) => row.lvolid));
+}

@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { healMirror } from "../../manager/operations/heal-mirror.js";
+import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
+import { notifyFailure } from "../../manager/operations/notify-failure.js";
+import { reportMemberFailure, reportMemberInSync } from "../../manager/operations/report-member.js";
+import { finishResync, readResync } from "../../manager/operations/resync-member.js";
+import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { type Attached, attachedVolume, statusesOf, treeOf } from "./attached.js";
+
+const nobody: ReadonlySet<number> = new Set();
+
+async function serverOf({ state, lvolid }: Attached, dextid: number): Promise<number> {
+  const [mirror] = (await treeOf(state, lvolid)).components[0].components;
+  return mirror?.components.find((extent) => extent.lvolid === dextid)?.lvolspec.ssvrid ?? 0;
+}
+
+/** Plays the head's part of every resync that is due. */
+async function resyncAll({ state, lvolid, mirrorid }: Attached): Promise<void> {
+  for (const { jobid, eventid, subject: dextid } of await state.claim("resync")) {
+    const plan = await state.run(readResync, { dextid });
+    if (plan === undefined || plan === "insync") continue;
+    let { version } = plan;
+    if (plan.remove !== undefined) {
+      const failed = { lvolid, epoch: 1, mirrorid, dextid: plan.remove.lvolid, version };
+      version = (await state.run(reportMemberFailure, failed)).version;
+    }
+    await state.run(reportMemberInSync, { lvolid, epoch: 1, mirrorid, dextid, version });
+    await state.run(finishResync, { jobid, eventid, dextid });
+  }
+}
+
+test("a lost server's member is replaced elsewhere, resynced, and its space is shredded when the server is whole", async () => {
+  const volume = await attachedVolume(4);
+  const { state, lvolid, mirrorid } = volume;
+  const [a, b, c] = volume.dextids;
+  const lost = await serverOf(volume, a);
+  await state.run(notifyFailure, { target: FailureTarget.SSVR, targetid: lost });
+  // The volume is attached: its head must stop using the member first (R2).
+  expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.INSYNC);
+
+  expect((await state.run(listMirrorsToHeal, {})).mirrorids).toEqual([mirrorid]);
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  const planned = await statusesOf(state, lvolid);
+  const added = [...planned.keys()].find((dextid) => ![a, b, c].includes(dextid)) ?? 0;
+  expect(planned.get(added)).toBe(MemberStatus.SPARE);
+  expect(await state.findings()).toEqual([]);
+
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await resyncAll(volume);
+  expect((await statusesOf(state, lvolid)).get(added)).toBe(MemberStatus.INSYNC);
+
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  expect([...(await statusesOf(state, lvolid)).keys()].sort()).toEqual([b, c, added].sort());
+  expect(await state.findings()).toEqual([]);
+});
+
+test("without room the member stays, and is replaced when a server is added", async () => {
+  const volume = await attachedVolume(3);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  const lost = await serverOf(volume, a);
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  const waiting = await state.run(healMirror, { mirrorid, silentTooLong: new Set([lost]) });
+  expect(waiting.noRoom).toMatch(/1 GB/);
+  expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.SPARE);
+
+  await state.addServer(4, 4);
+  const healed = await state.run(healMirror, { mirrorid, silentTooLong: new Set([lost]) });
+  expect(healed).toEqual({ changed: true, noRoom: undefined });
+  expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.FAULTY);
+  expect(await state.findings()).toEqual([]);
+});
+
+test("a server that is back in time has its own member caught up, and nothing is replaced", async () => {
+  const volume = await attachedVolume(4);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await resyncAll(volume);
+  const statuses = await statusesOf(state, lvolid);
+  expect([...statuses.keys()].sort()).toEqual([...volume.dextids].sort());
+  expect([...statuses.values()]).toEqual([MemberStatus.INSYNC, MemberStatus.INSYNC, MemberStatus.INSYNC]);
+});
+
+test("a failed disk is replaced at once, and a last good copy is never given up", async () => {
+  const volume = await attachedVolume(4);
+  const { state, lvolid, mirrorid } = volume;
+  const [a, b, c] = volume.dextids;
+  for (const [index, dextid] of [a, b].entries()) {
+    await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid, version: 1 + index });
+  }
+  await state.run(notifyFailure, { target: FailureTarget.LVOL, targetid: c });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  expect((await statusesOf(state, lvolid)).get(c)).toBe(MemberStatus.INSYNC);
+  expect(await state.findings()).toEqual([]);
+});

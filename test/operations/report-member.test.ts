@@ -1,0 +1,98 @@
+import { describe, expect, test } from "vitest";
+import { notifyFailure } from "../../manager/operations/notify-failure.js";
+import {
+  getMirror,
+  reportMemberFailure,
+  reportMemberInSync,
+} from "../../manager/operations/report-member.js";
+import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { type Attached, attachedVolume, statusesOf } from "./attached.js";
+
+const report = ({ lvolid, mirrorid }: Attached, dextid: number, version: number, epoch = 1) => ({
+  lvolid,
+  epoch,
+  mirrorid,
+  dextid,
+  version,
+});
+
+async function versionOf({ state, lvolid, mirrorid }: Attached): Promise<number> {
+  return (await state.run(getMirror, { lvolid, epoch: 1, mirrorid })).version;
+}
+
+describe("reports of a head about its members", () => {
+  test("a failed member leaves INSYNC, and the version rises", async () => {
+    const volume = await attachedVolume();
+    const [a] = volume.dextids;
+    const before = await versionOf(volume);
+    const { version } = await volume.state.run(reportMemberFailure, report(volume, a, before));
+    expect(version).toBe(before + 1);
+    expect((await statusesOf(volume.state, volume.lvolid)).get(a)).toBe(MemberStatus.SPARE);
+    expect(await volume.state.findings()).toEqual([]);
+  });
+
+  test("the last good copy is kept", async () => {
+    const volume = await attachedVolume();
+    const [a, b, c] = volume.dextids;
+    for (const dextid of [a, b]) {
+      await volume.state.run(reportMemberFailure, report(volume, dextid, await versionOf(volume)));
+    }
+    const last = report(volume, c, await versionOf(volume));
+    await expect(volume.state.run(reportMemberFailure, last)).rejects.toMatchObject({ errno: "EBUSY" });
+    expect((await statusesOf(volume.state, volume.lvolid)).get(c)).toBe(MemberStatus.INSYNC);
+    expect(await volume.state.findings()).toEqual([]);
+  });
+
+  test("an in-sync report that was held up behind a later failure is refused", async () => {
+    const volume = await attachedVolume();
+    const [a] = volume.dextids;
+    const { version } = await volume.state.run(
+      reportMemberFailure,
+      report(volume, a, await versionOf(volume)),
+    );
+    const heldUp = report(volume, a, version);
+    // The member fails again before its in-sync report arrives: no status changes, but the version does.
+    await volume.state.run(reportMemberFailure, report(volume, a, version));
+    await expect(volume.state.run(reportMemberInSync, heldUp)).rejects.toMatchObject({ errno: "EAGAIN" });
+    expect((await statusesOf(volume.state, volume.lvolid)).get(a)).toBe(MemberStatus.SPARE);
+  });
+
+  test("a failure report that was held up behind a later in-sync report drops nobody", async () => {
+    const volume = await attachedVolume();
+    const [a] = volume.dextids;
+    const first = report(volume, a, await versionOf(volume));
+    const { version } = await volume.state.run(reportMemberFailure, first);
+    await volume.state.run(reportMemberInSync, report(volume, a, version));
+    await expect(volume.state.run(reportMemberFailure, first)).rejects.toMatchObject({ errno: "EAGAIN" });
+    expect((await statusesOf(volume.state, volume.lvolid)).get(a)).toBe(MemberStatus.INSYNC);
+  });
+
+  test("a failure report whose answer was lost may be sent again", async () => {
+    const volume = await attachedVolume();
+    const [a] = volume.dextids;
+    const first = report(volume, a, await versionOf(volume));
+    await volume.state.run(reportMemberFailure, first);
+    await expect(volume.state.run(reportMemberFailure, first)).resolves.toHaveProperty("version");
+  });
+
+  test("another epoch's reports are refused, and after a fence this one's too", async () => {
+    const volume = await attachedVolume();
+    const [a] = volume.dextids;
+    const version = await versionOf(volume);
+    await expect(volume.state.run(reportMemberFailure, report(volume, a, version, 2))).rejects.toMatchObject({
+      errno: "ESTALE",
+    });
+    await volume.state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: volume.hsvrid });
+    await expect(volume.state.run(reportMemberFailure, report(volume, a, version))).rejects.toMatchObject({
+      errno: "ESTALE",
+    });
+    expect(await volume.state.findings()).toEqual([]);
+  });
+
+  test("an extent that is no member is ENOENT", async () => {
+    const volume = await attachedVolume();
+    await expect(
+      volume.state.run(reportMemberFailure, report(volume, 999, await versionOf(volume))),
+    ).rejects.toMatchObject({ errno: "ENOENT" });
+  });
+});
