@@ -1,10 +1,11 @@
-import { errorNameOf, VasError } from "../../shared/errors.js";
+import { VasError } from "../../shared/errors.js";
 import type {
   HeadAgentMethodName,
   headAgentMethods,
   StorageAgentMethodName,
   storageAgentMethods,
 } from "../../shared/methods/agent-methods.js";
+import { errorOf } from "../../shared/methods/faults.js";
 import type { ParamsOf, ResultOf, Sent } from "../../shared/methods/method.js";
 import { XMLRPC_VERSION } from "../../shared/states.js";
 import type { Milliseconds } from "../../shared/units.js";
@@ -83,12 +84,10 @@ export class AgentsPort {
           },
         );
       }
-      const errno = errorNameOf(error.code);
-      const prefix = `${errno}: `;
-      const text = error.faultString.startsWith(prefix)
-        ? error.faultString.slice(prefix.length)
-        : error.faultString;
-      throw new VasError(errno ?? "EIO", text, { cause: error });
+      const answer = errorOf(error);
+      throw answer instanceof VasError
+        ? answer
+        : new VasError("EIO", `${method}: ${answer.message}`, { cause: error });
     }
   }
 

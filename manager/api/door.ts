@@ -1,5 +1,6 @@
 import { INTERNAL_ERROR_CODE, REQUEST_ERROR_CODE, VasError } from "../../shared/errors.js";
 import type { Log } from "../../shared/log.js";
+import { faultOf } from "../../shared/methods/faults.js";
 import { type ManagerMethodName, managerMethods } from "../../shared/methods/manager-methods.js";
 import { parseParams, readStruct } from "../../shared/methods/parse-call.js";
 import { XmlRpcFault } from "../../shared/xmlrpc/fault.js";
@@ -30,7 +31,7 @@ export function createDoor(handlers: ManagerHandlers, log: Log): XmlRpcServer {
       } catch (error) {
         if (error instanceof VasError) {
           request.info(`refused: ${error.message}`);
-          throw new XmlRpcFault(error.code, error.message, { cause: error });
+          throw faultOf(error);
         }
         request.error({ err: error }, "failed by a defect of ours");
         throw new XmlRpcFault(INTERNAL_ERROR_CODE, "Internal Server Error", { cause: error });

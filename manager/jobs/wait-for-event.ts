@@ -4,8 +4,8 @@ import { EventStatus } from "../../shared/states.js";
 import type { Milliseconds } from "../../shared/units.js";
 import type { HandlerTools } from "./handler.js";
 
-/** The longest that one waiting call stays with the agent. */
-const ONE_WAIT: Milliseconds = 10_000;
+/** The longest that one waiting call stays with the agent: how old the progress in `vas status` may be. */
+const ONE_WAIT: Milliseconds = 2_000;
 
 export interface EventWait {
   /** Asks the agent; it answers when the event has ended, or after so many milliseconds. */

@@ -1,0 +1,62 @@
+import { VasError } from "../../shared/errors.js";
+import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
+import type { ParsedVolume } from "../../shared/layout-tree.js";
+import type { headAgentMethods } from "../../shared/methods/agent-methods.js";
+import { describeIssue, volumeName } from "../../shared/wire-types.js";
+import type { Handlers } from "../common/agent-door.js";
+import type { Events } from "../common/events.js";
+import { replaceMember } from "./replace-member.js";
+import { volumePaths } from "./volume-process.js";
+import type { Volumes } from "./volumes.js";
+
+export interface HeadMethodsOptions {
+  readonly volumes: Volumes;
+  readonly events: Events;
+  readonly runDir: string;
+}
+
+/** What a head agent does when it is called. */
+export function createHeadMethods({
+  volumes,
+  events,
+  runDir,
+}: HeadMethodsOptions): Handlers<typeof headAgentMethods> {
+  return {
+    helloWorld: async () => 0,
+    getEventStatus: async ({ eventid }) => events.tell(eventid),
+    waitEvent: ({ eventid, timeout_ms }) => events.wait(eventid, timeout_ms),
+    attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct }) => {
+      assertServable(lvolstruct, runDir);
+      const subject = `attach ${showVolume(lvolstruct.lvolid)} epoch ${epoch}`;
+      events.start(eventid, subject, ({ signal }) => volumes.attach(lvolstruct, epoch, signal));
+      return 0;
+    },
+    detachLogicalVolume: async ({ eventid, epoch = Number.MAX_SAFE_INTEGER, lvolstruct: { lvolid } }) => {
+      const subject = `detach ${showVolume(lvolid)} epoch ${epoch}`;
+      events.start(eventid, subject, () => volumes.detach(lvolid, epoch));
+      return 0;
+    },
+    replaceMirrorDisk: async ({ eventid, lvolid, epoch, mirrorid, version = 0, add, remove }) => {
+      const subject = `bring ${showExtent(add.lvolid)} into ${showMirror(mirrorid)} version ${version}`;
+      if (events.knows(eventid, subject)) return 0;
+      const volume = volumes.findByMirror(mirrorid, lvolid);
+      if (volume === undefined || (epoch !== undefined && epoch !== volume.epoch)) {
+        throw new VasError(
+          "ENOENT",
+          `${showMirror(mirrorid)} is of no volume that is served here under that epoch`,
+        );
+      }
+      const change = { mirrorid, version, add, remove: "components" in remove ? remove : null };
+      events.start(eventid, subject, (work) => replaceMember(volume, change, work));
+      return 0;
+    },
+  };
+}
+
+/** The name becomes a file name: what is no volume name must not reach the file system. */
+function assertServable(lvolstruct: ParsedVolume, runDir: string): void {
+  const name = volumeName.safeParse(lvolstruct.lvolspec.lvolname);
+  if (!name.success)
+    throw new VasError("EINVAL", `lvolstruct.lvolspec.lvolname ${describeIssue(name.error)}`);
+  volumePaths(runDir, lvolstruct.lvolid, name.data);
+}

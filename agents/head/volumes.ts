@@ -1,0 +1,149 @@
+import { describeError, VasError } from "../../shared/errors.js";
+import { showVolume } from "../../shared/ids.js";
+import type { ParsedVolume } from "../../shared/layout-tree.js";
+import { InTurn } from "../common/in-turn.js";
+import { findByArguments, isAlive } from "../common/process-record.js";
+import { AttachedVolume, type VolumeSurroundings } from "./attached-volume.js";
+import type { VolumeDocument } from "./volume-files.js";
+
+/** The volumes that are attached to this head. Each has its own turn: what is asked for one does not wait for another. */
+export class Volumes {
+  readonly #around: VolumeSurroundings;
+  readonly #volumes = new Map<number, AttachedVolume>();
+  readonly #turns = new Map<number, InTurn>();
+
+  /** @param onGone called when a volume ended by itself, after it is off the list */
+  constructor(around: Omit<VolumeSurroundings, "onGone">, onGone: () => void) {
+    const forget = (volume: AttachedVolume): void => {
+      if (this.#volumes.get(volume.lvolid) === volume) this.#volumes.delete(volume.lvolid);
+      onGone();
+    };
+    this.#around = { ...around, onGone: forget };
+  }
+
+  /** Finds the processes of an earlier life of ours again. A volume whose process is dead is forgotten: it was not served. */
+  async adoptAll(): Promise<void> {
+    const { files, log } = this.#around;
+    for (const document of await files.readAll()) {
+      const record = this.#findProcess(document);
+      if (record === undefined) {
+        log.warn(
+          `${showVolume(document.lvolid)} is not served any more: its process ended while we were away`,
+        );
+        await files.remove(document.lvolid);
+        continue;
+      }
+      const volume = new AttachedVolume(this.#around, { ...document, process: record });
+      volume.adopt(record);
+      this.#volumes.set(document.lvolid, volume);
+      log.info(`${showVolume(document.lvolid)} is served by process ${record.pid}`);
+    }
+  }
+
+  /** What the manager is told. A volume whose process is being started again is among them. */
+  running(): { readonly lvolid: number; readonly epoch: number }[] {
+    return [...this.#volumes.values()].map(({ lvolid, epoch }) => ({ lvolid, epoch }));
+  }
+
+  /**
+   * Has a volume served; a process of a lower epoch is ended first.
+   *
+   * @param stopping aborted when we are to end: the process that was started is then left alone
+   * @throws VasError ESTALE if a higher epoch is served; else see `AttachedVolume.untilServing`
+   */
+  attach(lvolstruct: ParsedVolume, epoch: number, stopping: AbortSignal): Promise<void> {
+    const { lvolid } = lvolstruct;
+    return this.#turnOf(lvolid).run(async () => {
+      const known = this.#volumes.get(lvolid);
+      if (known?.epoch === epoch) return known.untilServing();
+      if (known !== undefined) await this.#endLower(known, epoch);
+      stopping.throwIfAborted();
+      const volume = new AttachedVolume(this.#around, {
+        lvolid,
+        epoch,
+        lvolstruct,
+        joining: [],
+        process: null,
+      });
+      this.#volumes.set(lvolid, volume);
+      try {
+        await volume.launch();
+        await volume.untilServing();
+      } catch (error) {
+        if (!stopping.aborted) await this.#end(volume);
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * Has a volume flushed and its process ended. When it returns, no process of that epoch or a lower one lives.
+   *
+   * @throws VasError EBUSY, ETIMEDOUT, see `AttachedVolume.detach`
+   */
+  detach(lvolid: number, epoch: number): Promise<void> {
+    const starting = this.#volumes.get(lvolid);
+    if (starting !== undefined && starting.epoch <= epoch) starting.abandonStart();
+    return this.#turnOf(lvolid).run(async () => {
+      const volume = this.#volumes.get(lvolid);
+      if (volume === undefined || volume.epoch > epoch) return;
+      await volume.detach();
+      this.#volumes.delete(lvolid);
+    });
+  }
+
+  /** The volume that has a mirror; by the mirror alone for callers of the original protocol. */
+  findByMirror(mirrorid: number, lvolid: number | undefined): AttachedVolume | undefined {
+    for (const volume of this.#volumes.values()) {
+      if (lvolid !== undefined && volume.lvolid !== lvolid) continue;
+      const [linear] = volume.document.lvolstruct.components;
+      if (linear.components.some((mirror) => mirror.lvolid === mirrorid)) return volume;
+    }
+    return undefined;
+  }
+
+  /** Ends everything: volumes are flushed where that can be had, and ended in any case. */
+  async stopAll(): Promise<void> {
+    const ends = [...this.#volumes.values()].map(async (volume) => {
+      try {
+        await volume.detach();
+      } catch (error) {
+        this.#around.log.warn(`${showVolume(volume.lvolid)} is ended as it is: ${describeError(error)}`);
+        await volume.end();
+      }
+    });
+    await Promise.allSettled(ends);
+  }
+
+  /** Leaves all volume processes to themselves. */
+  release(): void {
+    for (const volume of this.#volumes.values()) volume.release();
+  }
+
+  async #endLower(known: AttachedVolume, epoch: number): Promise<void> {
+    if (known.epoch > epoch) {
+      throw new VasError(
+        "ESTALE",
+        `epoch ${epoch} of ${showVolume(known.lvolid)} is past, ${known.epoch} is served`,
+      );
+    }
+    await this.#end(known);
+  }
+
+  async #end(volume: AttachedVolume): Promise<void> {
+    await volume.end();
+    if (this.#volumes.get(volume.lvolid) === volume) this.#volumes.delete(volume.lvolid);
+  }
+
+  #findProcess({ lvolid, process }: VolumeDocument) {
+    if (process !== null && isAlive(process)) return process;
+    const { program, files } = this.#around;
+    return findByArguments([program.entry, files.specFile(lvolid)], `process of ${showVolume(lvolid)}`);
+  }
+
+  #turnOf(lvolid: number): InTurn {
+    const turn = this.#turns.get(lvolid) ?? new InTurn();
+    this.#turns.set(lvolid, turn);
+    return turn;
+  }
+}

@@ -1,0 +1,120 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { describeError } from "../../shared/errors.js";
+import { parseShownId, showDisk } from "../../shared/ids.js";
+import type { Log } from "../../shared/log.js";
+import { checkSocketPath } from "../common/control-socket.js";
+import { kill9AndWait } from "../common/detached-process.js";
+import { DiskExport } from "./disk-export.js";
+import { type ExportSpec, exportFile, findExport } from "./export-files.js";
+import type { GrantsDocument } from "./grants.js";
+
+/** What all exports of this server have in common. */
+export interface ExportsOptions {
+  readonly folder: string;
+  /** The compiled entry of the export process. */
+  readonly entry: string;
+  readonly addresses: readonly string[];
+  /** Disk number n of the configuration listens on this port + n. */
+  readonly firstPort: number;
+  readonly bootId: string;
+  readonly logFormat: string;
+  readonly logLevel: string;
+  readonly grantsOf: (pdskid: number) => GrantsDocument;
+  readonly log: Log;
+}
+
+/** A disk that was verified to be what it is. */
+export interface VerifiedDisk {
+  readonly pdskid: number;
+  readonly index: number;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+const GONE_MS = 10_000;
+
+/** The export processes of a storage server, one for each disk. */
+export class Exports {
+  readonly #options: ExportsOptions;
+  readonly #exports = new Map<number, DiskExport>();
+
+  private constructor(options: ExportsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws VasError EINVAL if the folder's path is too long for sockets */
+  static async open(options: ExportsOptions): Promise<Exports> {
+    checkSocketPath(exportFile(options.folder, 1, "ctl"));
+    await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    return new Exports(options);
+  }
+
+  /** Has a disk exported, by the process that does it already or by a new one; returns when it answers. */
+  async ensure(disk: VerifiedDisk, verify: () => Promise<void>): Promise<void> {
+    const { folder, entry, grantsOf, log } = this.#options;
+    const spec = this.#specOf(disk);
+    const known = this.#exports.get(disk.pdskid);
+    if (known !== undefined && isSameSpec(known.spec, spec)) {
+      await known.start();
+      return;
+    }
+    // The disk grew or moved: one process at a time for a disk.
+    await known?.stop();
+    const grants = (): GrantsDocument => grantsOf(disk.pdskid);
+    const next = new DiskExport({ spec, folder, entry, grantsOf: grants, verify, log });
+    this.#exports.set(disk.pdskid, next);
+    await next.start();
+  }
+
+  /** See `DiskExport.enforce`. A disk without an export process can't be written by anyone. */
+  async enforce(pdskid: number): Promise<void> {
+    await this.#exports.get(pdskid)?.enforce();
+  }
+
+  /** Ends the exports of disks that an earlier life of ours served and that are not served any more. */
+  async endStrangers(): Promise<void> {
+    for (const name of await readdir(this.#options.folder)) {
+      const pdskid = name.endsWith(".spec.json")
+        ? parseShownId("pdsk", name.slice(0, -".spec.json".length))
+        : undefined;
+      if (pdskid === undefined || this.#exports.has(pdskid)) continue;
+      const found = await findExport(this.#options.folder, this.#options.entry, pdskid);
+      if (found === undefined) continue;
+      this.#options.log.warn(`${showDisk(pdskid)} is not among our disks any more, its export is ended`);
+      await kill9AndWait(found, GONE_MS);
+    }
+  }
+
+  /** Ends all export processes. */
+  async stopAll(): Promise<void> {
+    const outcomes = await Promise.allSettled([...this.#exports.values()].map((disk) => disk.stop()));
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") this.#options.log.error(describeError(outcome.reason));
+    }
+  }
+
+  /** Leaves all export processes to themselves. */
+  release(): void {
+    for (const disk of this.#exports.values()) disk.release();
+  }
+
+  #specOf(disk: VerifiedDisk): ExportSpec {
+    const { folder, addresses, firstPort, bootId, logFormat, logLevel } = this.#options;
+    return {
+      pdskid: disk.pdskid,
+      path: disk.path,
+      bytes: disk.bytes,
+      addresses,
+      port: firstPort + disk.index,
+      bootId,
+      controlSocket: exportFile(folder, disk.pdskid, "ctl"),
+      grantsFile: exportFile(folder, disk.pdskid, "grants.json"),
+      logFormat,
+      logLevel,
+    };
+  }
+}
+
+function isSameSpec(a: ExportSpec, b: ExportSpec): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

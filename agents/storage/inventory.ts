@@ -1,0 +1,135 @@
+import { describeError } from "../../shared/errors.js";
+import { showDisk } from "../../shared/ids.js";
+import type { Log } from "../../shared/log.js";
+import { usableGigabytes } from "../../shared/units.js";
+import { readLabel, writeLabel } from "./disk-label.js";
+import type { DiskRecords } from "./disk-records.js";
+import { DiskRefusedError, type OpenDisk, openDisk } from "./disks.js";
+import type { Exports, VerifiedDisk } from "./exports.js";
+import type { Grants } from "./grants.js";
+import { identifyDisk } from "./identify-disk.js";
+
+export interface InventoryOptions {
+  /** Absolute paths, in the order of the configuration. */
+  readonly paths: readonly string[];
+  readonly force: boolean;
+  readonly records: DiskRecords;
+  readonly grants: Grants;
+  readonly exports: Exports;
+  /** The cluster that we belong to; undefined before we heard of one. */
+  readonly cluster: () => string | undefined;
+  readonly log: Log;
+}
+
+/** A disk of the configuration as it was found: with an id if it carries our label, else blank. */
+export type FoundDisk = Omit<VerifiedDisk, "pdskid"> & { readonly pdskid: number | undefined };
+
+/** The disks of this server: found, verified, exported. A disk that can't be used does not keep the others from it. */
+export class Inventory {
+  readonly #options: InventoryOptions;
+  readonly #served = new Map<number, VerifiedDisk>();
+  readonly #complaints = new Map<string, string>();
+
+  constructor(options: InventoryOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at every disk of the configuration, and serves those that carry our label. Returns all that can be used. */
+  async scan(): Promise<FoundDisk[]> {
+    const looks = this.#options.paths.map((path, index) => this.tryDisk(path, () => this.#look(path, index)));
+    return (await Promise.all(looks)).filter((disk) => disk !== undefined);
+  }
+
+  /** Labels a blank disk with the id that the manager gave it, and serves it. */
+  async adopt(disk: VerifiedDisk): Promise<void> {
+    const cluster = this.#cluster();
+    if (this.#options.records.disks.some(({ pdskid }) => pdskid === disk.pdskid)) {
+      throw new DiskRefusedError(
+        `the manager calls the blank disk ${disk.path} ${showDisk(disk.pdskid)}, which we know with content`,
+      );
+    }
+    const { handle } = await openDisk(disk.path, disk.index);
+    try {
+      await writeLabel(handle, { cluster, pdskid: disk.pdskid, bytes: disk.bytes });
+    } finally {
+      await handle.close();
+    }
+    await this.#options.records.remember(disk);
+    await this.#serve(disk);
+  }
+
+  /** Opens a served disk and verifies that it still is the one. The caller closes its handle. */
+  async openServed(pdskid: number): Promise<OpenDisk> {
+    const served = this.#served.get(pdskid);
+    if (served === undefined) throw new DiskRefusedError(`${showDisk(pdskid)} is not served here`);
+    const disk = await openDisk(served.path, served.index);
+    try {
+      const found = await readLabel(disk.handle, served.bytes);
+      const isSame =
+        found.kind === "label" && found.label.pdskid === pdskid && found.label.cluster === this.#cluster();
+      if (!isSame) throw new DiskRefusedError(`the disk ${served.path} is not ${showDisk(pdskid)} any more`);
+      return disk;
+    } catch (error) {
+      await disk.handle.close();
+      throw error;
+    }
+  }
+
+  /** Does something with one disk; what is in the way is logged, once as long as it is the same. */
+  async tryDisk<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = await work();
+      this.#complaints.delete(path);
+      return result;
+    } catch (error) {
+      const complaint = describeError(error);
+      if (this.#complaints.get(path) !== complaint) {
+        // A refusal says all there is to say; of anything else the stack is wanted.
+        const details = error instanceof DiskRefusedError ? { path } : { path, err: error };
+        this.#options.log.error(details, complaint);
+      }
+      this.#complaints.set(path, complaint);
+      return undefined;
+    }
+  }
+
+  async #look(path: string, index: number): Promise<FoundDisk> {
+    const { records, force } = this.#options;
+    const disk = await openDisk(path, index);
+    const { bytes } = disk;
+    let pdskid: number | undefined;
+    try {
+      pdskid = await identifyDisk(disk, { cluster: this.#cluster(), records: records.disks, force });
+    } finally {
+      await disk.handle.close();
+    }
+    if (pdskid === undefined) return { pdskid, index, path, bytes };
+    await records.remember({ path, pdskid, bytes });
+    await this.#serve({ pdskid, index, path, bytes });
+    return { pdskid, index, path, bytes };
+  }
+
+  async #serve(disk: VerifiedDisk): Promise<void> {
+    const twin = this.#served.get(disk.pdskid);
+    if (twin !== undefined && twin.index !== disk.index) {
+      throw new DiskRefusedError(
+        `${disk.path} and ${twin.path} both are ${showDisk(disk.pdskid)}: one disk named twice, or a copy`,
+      );
+    }
+    this.#served.set(disk.pdskid, disk);
+    await this.#options.grants.addDisk(disk.pdskid, usableGigabytes(disk.bytes));
+    await this.#options.exports.ensure(disk, () => this.#verify(disk.pdskid));
+  }
+
+  async #verify(pdskid: number): Promise<void> {
+    const { handle } = await this.openServed(pdskid);
+    await handle.close();
+  }
+
+  #cluster(): string {
+    const cluster = this.#options.cluster();
+    if (cluster === undefined)
+      throw new DiskRefusedError("no manager was heard of yet, so no disk can be verified");
+    return cluster;
+  }
+}

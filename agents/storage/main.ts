@@ -1,0 +1,87 @@
+import { join } from "node:path";
+import type { Config } from "../../shared/config.js";
+import type { Log } from "../../shared/log.js";
+import { storageAgentMethods } from "../../shared/methods/agent-methods.js";
+import { createAgentDoor } from "../common/agent-door.js";
+import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
+import { Events } from "../common/events.js";
+import { Identity } from "../common/identity.js";
+import { createManagerClient } from "../common/manager-client.js";
+import { machineBoot } from "../common/process-record.js";
+import { startReporter } from "../common/reporter.js";
+import { AccessFiles } from "./access-files.js";
+import { DiskRecords } from "./disk-records.js";
+import { Exports } from "./exports.js";
+import { Grants } from "./grants.js";
+import { Inventory } from "./inventory.js";
+import { createStorageMethods } from "./methods.js";
+import { createRegistration } from "./register.js";
+import { Shredder } from "./shred.js";
+
+/** The control process of a storage server. Its export processes outlive it. */
+async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
+  const { listen, port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
+  const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
+  const bootId = boot_id === "" ? machineBoot() : boot_id;
+
+  const lock = await takeStateFolder(folder);
+  const identity = await Identity.load(join(folder, "identity.json"));
+  const records = await DiskRecords.load(join(folder, "disks.json"));
+  const enforce = (pdskid: number): Promise<void> => exports.enforce(pdskid);
+  const grants = await Grants.load(await AccessFiles.open(folder), enforce);
+  const exports = await Exports.open({
+    folder: join(folder, "exports"),
+    entry: join(import.meta.dirname, "nbd", "export-main.js"),
+    addresses: listen,
+    firstPort: nbd_port,
+    bootId,
+    logFormat: config.log.format,
+    logLevel: config.log.level,
+    grantsOf: (pdskid) => grants.documentFor(pdskid),
+    log,
+  });
+  const cluster = (): string | undefined => identity.cluster;
+  const inventory = new Inventory({ paths, force, records, grants, exports, cluster, log });
+  const shredder = new Shredder({
+    grants,
+    openDisk: (pdskid) => inventory.openServed(pdskid),
+    drain: enforce,
+  });
+  const events = new Events(log);
+
+  // Disks that we know are served before the manager is heard of: heads may be waiting for them.
+  if (identity.cluster !== undefined) await inventory.scan();
+  await exports.endStrangers();
+
+  const handlers = createStorageMethods({ grants, shredder, events, log });
+  const door = createAgentDoor({ methods: storageAgentMethods, handlers, identity, log });
+  const bound = await door.listen(listen, port);
+  const managers = host_list.map((host) => ({ host, port: managerPort }));
+  const manager = createManagerClient({ managers, timeoutMs: agent_timeout * 1000 });
+  const register = createRegistration({
+    manager,
+    identity,
+    inventory,
+    records,
+    addresses: listen,
+    port: bound[0]?.port ?? port,
+    firstNbdPort: nbd_port,
+    bootId,
+    zone,
+  });
+  const reporter = startReporter({ register, log });
+
+  return {
+    stop: async (ending) => {
+      manager.close();
+      await reporter.stop();
+      await door.close(1000);
+      await Promise.all([shredder.stop(), events.stop()]);
+      if (ending === "all") await exports.stopAll();
+      exports.release();
+      await lock.close();
+    },
+  };
+}
+
+await runAgent("vas-storage-agent", { argv: process.argv.slice(2), env: process.env }, startStorageAgent);

@@ -1,0 +1,115 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { AccessFiles } from "../../agents/storage/access-files.js";
+import { type OpenDisk, openDisk } from "../../agents/storage/disks.js";
+import { Grants } from "../../agents/storage/grants.js";
+import { Shredder } from "../../agents/storage/shred.js";
+import { EventStatus } from "../../shared/states.js";
+import { EXTENT_UNIT_BYTES, MIB } from "../../shared/units.js";
+import { tempFolder } from "./temp-folder.js";
+
+const BYTES = 3 * EXTENT_UNIT_BYTES + 2 * MIB;
+const MIDDLE = { pdskid: 1, offset: 1, capacity: 1, generation: 4 };
+/** Places with data: the ends of the second gigabyte, its inside, and its neighbours. */
+const INSIDE = [EXTENT_UNIT_BYTES, 2 * EXTENT_UNIT_BYTES - 1, EXTENT_UNIT_BYTES + 500 * MIB];
+const OUTSIDE = [EXTENT_UNIT_BYTES - 1, 2 * EXTENT_UNIT_BYTES];
+
+async function setUp(open: (path: string) => Promise<OpenDisk> = (path) => openDisk(path, 0)) {
+  const folder = tempFolder();
+  const path = join(folder, "disk");
+  await withFile(path, "w+", async (handle) => {
+    await handle.truncate(BYTES);
+    for (const place of [...INSIDE, ...OUTSIDE]) await handle.write(Buffer.from([7]), 0, 1, place);
+  });
+  const load = async () => {
+    const grants = await Grants.load(await AccessFiles.open(folder), async () => undefined);
+    await grants.addDisk(1, 3);
+    return {
+      grants,
+      shredder: new Shredder({ grants, openDisk: () => open(path), drain: async () => undefined }),
+    };
+  };
+  return { path, load, ...(await load()) };
+}
+
+async function withFile<T>(path: string, flags: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(path, flags);
+  try {
+    return await use(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+function bytesAt(path: string, places: readonly number[]): Promise<number[]> {
+  return withFile(path, "r", async (handle) => {
+    const found: number[] = [];
+    for (const place of places) found.push((await handle.read(Buffer.alloc(1), 0, 1, place)).buffer[0] ?? -1);
+    return found;
+  });
+}
+
+test("a shred leaves zeros on all of its place, touches nothing else, and is known after a restart", async () => {
+  const { path, shredder, load } = await setUp();
+  expect(shredder.status(MIDDLE).status).toBe(EventStatus.NONE);
+  await (await shredder.begin(MIDDLE)).done;
+  expect(await bytesAt(path, INSIDE)).toEqual([0, 0, 0]);
+  expect(await bytesAt(path, OUTSIDE)).toEqual([7, 7]);
+  for (const now of [shredder, (await load()).shredder]) {
+    expect(now.status(MIDDLE)).toMatchObject({ status: EventStatus.DONE, progress: 100 });
+    expect(now.status({ ...MIDDLE, generation: 5 }).status).toBe(EventStatus.NONE);
+    expect(now.status({ ...MIDDLE, offset: 0, capacity: 2 }).status).toBe(EventStatus.NONE);
+  }
+});
+
+test("space that is granted is not shredded, and space that is being shredded is not granted", async () => {
+  const { path, grants, shredder } = await setUp();
+  const grant = { lvolid: 1, epoch: 1, hsvrid: 1, version: 1, extents: [{ ...MIDDLE, dextid: 9 }] };
+  await grants.grant(grant);
+  await expect(shredder.begin({ ...MIDDLE, generation: 5 })).rejects.toMatchObject({ errno: "EBUSY" });
+  expect(await bytesAt(path, INSIDE)).toEqual([7, 7, 7]);
+  await grants.revoke(1, 1);
+  const shred = await shredder.begin({ ...MIDDLE, generation: 5 });
+  const again = { ...grant, epoch: 2, extents: [{ ...MIDDLE, dextid: 9, generation: 6 }] };
+  await expect(grants.grant(again)).rejects.toMatchObject({ errno: "EBUSY" });
+  await shred.done;
+  await grants.grant(again);
+  expect(shredder.status({ ...MIDDLE, generation: 5 }).status).toBe(EventStatus.NONE);
+});
+
+test("a shred of a past generation is refused, and the same one twice is done once", async () => {
+  const { shredder } = await setUp();
+  const [one, two] = await Promise.all([shredder.begin(MIDDLE), shredder.begin(MIDDLE)]);
+  expect(one).toBe(two);
+  await one.done;
+  await expect(shredder.begin({ ...MIDDLE, generation: 3 })).rejects.toMatchObject({ errno: "ESTALE" });
+  await (await shredder.begin(MIDDLE)).done;
+});
+
+test("a shred that fails says why, is not taken for done, and can be begun again", async () => {
+  let isBroken = true;
+  const { shredder } = await setUp(async (path) => {
+    if (isBroken) throw new Error("the disk is broken");
+    return openDisk(path, 0);
+  });
+  await expect((await shredder.begin(MIDDLE)).done).rejects.toMatchObject({ errno: "EIO" });
+  expect(shredder.status(MIDDLE)).toMatchObject({
+    status: EventStatus.ERROR,
+    sentence: expect.stringContaining("disk is broken"),
+  });
+  isBroken = false;
+  await (await shredder.begin(MIDDLE)).done;
+  expect(shredder.status(MIDDLE).status).toBe(EventStatus.DONE);
+});
+
+test("a shred that is stopped is forgotten after a restart, and its space can be granted and shredded again", async () => {
+  const { shredder, load } = await setUp();
+  const { done } = await shredder.begin(MIDDLE);
+  const ended = expect(done).rejects.toThrow(/stops/);
+  await shredder.stop();
+  await ended;
+  const { shredder: next } = await load();
+  expect(next.status(MIDDLE).status).toBe(EventStatus.NONE);
+  await (await next.begin(MIDDLE)).done;
+});

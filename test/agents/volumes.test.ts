@@ -1,0 +1,215 @@
+import { join } from "node:path";
+import { pino } from "pino";
+import { expect, onTestFinished, test } from "vitest";
+import { callControl } from "../../agents/common/control-socket.js";
+import type { ManagerClient } from "../../agents/common/manager-client.js";
+import { replaceMember } from "../../agents/head/replace-member.js";
+import { VolumeFiles } from "../../agents/head/volume-files.js";
+import { Volumes } from "../../agents/head/volumes.js";
+import { systemClock } from "../../shared/clock.js";
+import { VasError } from "../../shared/errors.js";
+import type { ParsedExtent, ParsedMirror, ParsedVolume } from "../../shared/layout-tree.js";
+import type { MirrorState } from "../../shared/methods/manager-methods.js";
+import { lives } from "./lives.js";
+import { tempFolder } from "./temp-folder.js";
+import { until } from "./until.js";
+
+const RUNNING = new AbortController().signal;
+
+function extent(lvolid: number): ParsedExtent {
+  const lvolspec = {
+    pdskid: lvolid,
+    offset: 0,
+    ssvrid: lvolid,
+    iscsi_path: ["nbd://127.0.0.1:1/x"],
+    generation: 1,
+  };
+  return { lvolid, lvoltype: 3, capacity: 1, mirror_status: 2, lvolspec, labels: [], components: [] };
+}
+
+function volume(lvolname = "data"): ParsedVolume {
+  const node = { capacity: 1, mirror_status: 2 as const, labels: [] };
+  const components = [extent(4), extent(5)];
+  const mirror: ParsedMirror = { ...node, lvolid: 3, lvoltype: 2, lvolspec: { version: 1 }, components };
+  const lvolspec = { lvolname, redundancy: 2, assoc: [], ctime: "" };
+  const linear = { ...node, lvolid: 2, lvoltype: 1 as const, lvolspec: {}, components: [mirror] };
+  return { ...node, lvolid: 1, lvoltype: 0, lvolspec, components: [linear] };
+}
+
+async function openHead(folder = tempFolder(), attachMs = 20_000) {
+  const state: { mirror: MirrorState | VasError; gone: number } = {
+    mirror: {
+      version: 9,
+      members: [
+        { dextid: 4, mirror_status: 2 },
+        { dextid: 5, mirror_status: 3 },
+      ],
+    },
+    gone: 0,
+  };
+  const manager = {
+    call: async () => {
+      if (state.mirror instanceof VasError) throw state.mirror;
+      return state.mirror;
+    },
+    close: () => undefined,
+  } as unknown as ManagerClient;
+  const program = {
+    entry: join(import.meta.dirname, "fixtures", "fake-volume.mjs"),
+    runDir: folder,
+    managers: [],
+    memberTimeoutMs: 1000,
+    tcp: null,
+    logFormat: "json",
+    logLevel: "info",
+  };
+  const around = {
+    program,
+    files: await VolumeFiles.open(folder),
+    manager,
+    clock: systemClock,
+    log: pino({ level: "silent" }),
+  };
+  const volumes = new Volumes({ ...around, attachMs, detachMs: 20_000 }, () => {
+    state.gone += 1;
+  });
+  onTestFinished(() => volumes.stopAll());
+  const control = join(folder, "lvol-00000001.ctl");
+  const status = () =>
+    callControl(control, "status", {}, 10_000) as Promise<{
+      pid: number;
+      incarnation: number;
+      lvolstruct: ParsedVolume;
+    }>;
+  return { folder, state, volumes, status };
+}
+
+const members = (tree: ParsedVolume) =>
+  tree.components[0].components[0]?.components.map(({ lvolid, mirror_status }) => [lvolid, mirror_status]);
+
+test("a volume is served, once for an epoch, and gone after its detach", async () => {
+  const { volumes, status } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  const { pid } = await status();
+  await volumes.attach(volume(), 5, RUNNING);
+  expect((await status()).pid).toBe(pid);
+  await expect(volumes.attach(volume(), 4, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  expect(volumes.running()).toEqual([{ lvolid: 1, epoch: 5 }]);
+  await volumes.detach(1, 5);
+  await volumes.detach(1, 5);
+  expect(lives(pid)).toBe(false);
+  expect(volumes.running()).toEqual([]);
+});
+
+test("a higher epoch ends the process of the lower one first; a late detach of that one does nothing", async () => {
+  const { volumes, status } = await openHead();
+  await volumes.attach(volume("busy"), 5, RUNNING);
+  const { pid, incarnation } = await status();
+  await volumes.attach(volume("busy"), 6, RUNNING);
+  expect(lives(pid)).toBe(false);
+  const next = await status();
+  expect(next.incarnation).toBeGreaterThan(incarnation);
+  await volumes.detach(1, 5);
+  expect((await status()).pid).toBe(next.pid);
+});
+
+test("a volume in use is not detached and goes on", async () => {
+  const { volumes, status } = await openHead();
+  await volumes.attach(volume("busy"), 5, RUNNING);
+  const { pid } = await status();
+  await expect(volumes.detach(1, 5)).rejects.toMatchObject({ errno: "EBUSY" });
+  expect((await status()).pid).toBe(pid);
+});
+
+test("a start that is refused, or takes too long, leaves nothing behind", async () => {
+  const { volumes } = await openHead(tempFolder(), 1);
+  await expect(volumes.attach(volume("slow"), 6, RUNNING)).rejects.toMatchObject({ errno: "ETIMEDOUT" });
+  expect(volumes.running()).toEqual([]);
+  const other = await openHead();
+  await expect(other.volumes.attach(volume("fenced"), 5, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  expect(other.volumes.running()).toEqual([]);
+});
+
+test("a detach does not wait for a start that hangs", async () => {
+  const { volumes } = await openHead();
+  const start = volumes.attach(volume("slow"), 5, RUNNING);
+  const refused = expect(start).rejects.toMatchObject({ errno: "ECANCELED" });
+  await until(() => volumes.running().length === 1);
+  await volumes.detach(1, 5);
+  await refused;
+  expect(volumes.running()).toEqual([]);
+});
+
+test("a volume process outlives its control process and is found again", async () => {
+  const first = await openHead();
+  await first.volumes.attach(volume(), 5, RUNNING);
+  const { pid } = await first.status();
+  first.volumes.release();
+  const second = await openHead(first.folder);
+  await second.volumes.adoptAll();
+  expect(second.volumes.running()).toEqual([{ lvolid: 1, epoch: 5 }]);
+  second.volumes.release();
+  process.kill(pid, "SIGKILL");
+  await until(() =>
+    second.status().then(
+      () => false,
+      () => true,
+    ),
+  );
+  const third = await openHead(first.folder);
+  await third.volumes.adoptAll();
+  expect(third.volumes.running()).toEqual([]);
+});
+
+test("a process that died is started again with the members that hold now", async () => {
+  const { volumes, status } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  const { pid, incarnation } = await status();
+  process.kill(pid, "SIGKILL");
+  await until(() =>
+    status().then(
+      (now) => now.pid !== pid,
+      () => false,
+    ),
+  );
+  const now = await status();
+  expect(now.incarnation).toBeGreaterThan(incarnation);
+  expect(members(now.lvolstruct)).toEqual([
+    [4, 2],
+    [5, 3],
+  ]);
+  expect(now.lvolstruct.components[0].components[0]?.lvolspec.version).toBe(9);
+});
+
+test("a process that died is not started again when its epoch is closed or a member is unknown", async () => {
+  for (const answer of [
+    new VasError("ESTALE", "closed"),
+    { version: 9, members: [{ dextid: 77, mirror_status: 2 }] },
+  ]) {
+    const { volumes, status, state } = await openHead();
+    state.mirror = answer;
+    await volumes.attach(volume(), 5, RUNNING);
+    process.kill((await status()).pid, "SIGKILL");
+    await until(() => state.gone === 1);
+    expect(volumes.running()).toEqual([]);
+  }
+});
+
+test("a member that joined is known to the next start", async () => {
+  const { volumes, status, state } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  const attached = volumes.findByMirror(3, 1);
+  if (attached === undefined) throw new Error("the mirror is not there");
+  const change = { mirrorid: 3, version: 2, add: extent(6), remove: null };
+  await replaceMember(attached, change, { progress: () => undefined, signal: RUNNING });
+  state.mirror = { version: 10, members: [{ dextid: 6, mirror_status: 2 }] };
+  const { pid } = await status();
+  process.kill(pid, "SIGKILL");
+  await until(() =>
+    status().then(
+      (now) => now.pid !== pid,
+      () => false,
+    ),
+  );
+  expect(members((await status()).lvolstruct)).toEqual([[6, 2]]);
+});
