@@ -2,10 +2,11 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Config, ConfigError, loadConfig } from "../../shared/config.js";
-import { describeError } from "../../shared/errors.js";
+import { describeError, VasError } from "../../shared/errors.js";
 import { createLog, type Log } from "../../shared/log.js";
+import { ListenError } from "../../shared/xmlrpc/listen-error.js";
 import { type ControlServer, serveControl } from "./control-socket.js";
-import { syncFolder } from "./durable-file.js";
+import { DamagedFileError, syncFolder } from "./durable-file.js";
 
 /** What the surroundings of an agent's process give it; only `main.ts` takes it from `process`. */
 export interface Surroundings {
@@ -54,7 +55,9 @@ export async function runAgent(
     // Nothing is left to wait for; a handle that was forgotten must not keep us.
     process.exit(0);
   } catch (error) {
-    log.fatal({ err: error }, `can't go on: ${describeError(error)}`);
+    // What an operator can put right is a sentence; a stack trace would only bury it.
+    const isSentence = error instanceof VasError || error instanceof ListenError || error instanceof DamagedFileError;
+    log.fatal(isSentence ? {} : { err: error }, `can't go on: ${describeError(error)}`);
     process.exit(1);
   }
 }

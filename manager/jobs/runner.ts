@@ -140,7 +140,7 @@ export class JobRunner {
       if (error instanceof JobGone || this.#stop.signal.aborted) return;
       if (error instanceof VasError) tools.log.warn({ err: error }, "attempt failed");
       else tools.log.error({ err: error }, "attempt failed by a defect");
-      await this.#putBack(job, describeError(error));
+      await this.#putBack(job, error instanceof VasError ? error.sentence : describeError(error));
     }
   }
 

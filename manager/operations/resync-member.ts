@@ -116,7 +116,7 @@ export const retryResync: Operation<
     holder: null,
     eventid: await takeEventId(tx),
     attempts: params.attempts,
-    last_error: params.error.message,
+    last_error: params.error.sentence,
     run_at: params.runAt,
   });
 };

@@ -29,9 +29,19 @@ export const attach: Handler = async (job, tools) => {
   else await tools.executor.run(failAttach, { ...ref, error: eventError(report) });
 };
 
+interface AttachPayload {
+  readonly epoch: number;
+  /** Why it was given up; only in the phase `undo`. */
+  readonly reason?: string;
+}
+
+function payloadOf(job: JobRow): AttachPayload {
+  return JSON.parse(job.payload) as AttachPayload;
+}
+
 async function read(job: JobRow, tools: HandlerTools): Promise<Attachment> {
   const attachment = await tools.executor.runQuietly(readAttachment, { lvolid: job.subject });
-  const { epoch } = JSON.parse(job.payload) as { epoch: number };
+  const { epoch } = payloadOf(job);
   if (attachment === undefined || attachment.volume.epoch !== epoch)
     throw new JobGone("the volume is gone, or has a newer epoch");
   return attachment;
@@ -71,7 +81,7 @@ async function undo(job: JobRow, tools: HandlerTools): Promise<void> {
   const confirmed = await confirmDetached(attachment, job.eventid, tools);
   const ssvrids = await revokeEpoch(attachment, tools);
   if (ssvrids.length > 0 && !confirmed) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids });
-  const error = new VasError(resultName(job.result) ?? "EIO", job.last_error);
+  const error = new VasError(resultName(job.result) ?? "EIO", payloadOf(job).reason ?? job.last_error);
   await tools.executor.run(finishUndo, { ...ref, error });
 }
 

@@ -1,0 +1,26 @@
+import { expect, onTestFinished } from "vitest";
+import { TestCluster, type TestClusterOptions } from "./cluster.js";
+import { seed } from "./random-data.js";
+
+/**
+ * Starts a cluster for the test that calls this. However the test ends, the cluster is gone afterwards; if it failed,
+ * the ends of its logs are printed.
+ */
+export async function useCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+  const cluster = await TestCluster.create(options);
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === "fail") report(`${task.name} (VAS_SEED=${seed})\n${cluster.logTails()}`);
+    await cluster.destroy();
+  });
+  await cluster.start();
+  return cluster;
+}
+
+function report(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** `vas check` finds nothing. */
+export async function expectConsistent(cluster: TestCluster): Promise<void> {
+  expect(await cluster.check()).toEqual([]);
+}
