@@ -33,6 +33,12 @@ export class DiskOpenError extends Error {
  */
 export class DiskIo {
   readonly #fd: number;
+  /**
+   * The same disk for writes that must be durable when they return (O_DSYNC). An fdatasync after a FUA write would
+   * write out all that lies in the page cache: behind 16 MiB of other writes 16 ms, against 0.5 ms this way (ext4,
+   * `node bench/durable-write.mjs`), and before each first write to a region a FUA write records its bit.
+   */
+  readonly #durableFd: number;
   readonly #kind: TargetKind;
   #broken = false;
   #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -43,13 +49,14 @@ export class DiskIo {
     try {
       // Never O_CREAT: an empty file in the place of a disk that is not mounted would look like a disk of zeros.
       this.#fd = openSync(path, constants.O_RDWR);
+      this.#durableFd = openSync(path, constants.O_RDWR | constants.O_DSYNC);
     } catch (cause) {
       throw new DiskOpenError(`the disk ${path} can't be opened: ${(cause as Error).message}`, { cause });
     }
     const stat = fstatSync(this.#fd);
     this.#kind = stat.isBlockDevice() ? "block" : "file";
     if (!stat.isBlockDevice() && (!stat.isFile() || stat.size < bytes)) {
-      closeSync(this.#fd);
+      this.close();
       throw new DiskOpenError(`the disk ${path} is no file of at least ${bytes} bytes, nor a block device`);
     }
   }
@@ -86,7 +93,8 @@ export class DiskIo {
   }
 
   write(offset: Bytes, payload: readonly Buffer[], durable: boolean): number {
-    return this.#change(durable, () => this.#writeAll(offset, payload));
+    const fd = durable ? this.#durableFd : this.#fd;
+    return this.#change(false, () => this.#writeAll(fd, offset, payload));
   }
 
   /** Makes a range read as zeros. @param allocated keep its room on the disk */
@@ -100,7 +108,7 @@ export class DiskIo {
       const byProgram = length >= ZERO_BY_PROGRAM_BYTES;
       if (byProgram && makeHole(this.#fd, this.#kind, range, allocated)) return;
       for (let done = 0; done < length; done += ZEROS.length) {
-        this.#writeAll(offset + done, [ZEROS.subarray(0, Math.min(ZEROS.length, length - done))]);
+        this.#writeAll(this.#fd, offset + done, [ZEROS.subarray(0, Math.min(ZEROS.length, length - done))]);
       }
     });
   }
@@ -111,9 +119,10 @@ export class DiskIo {
 
   close(): void {
     closeSync(this.#fd);
+    closeSync(this.#durableFd);
   }
 
-  #change(durable: boolean, act: () => void): number {
+  #change(sync: boolean, act: () => void): number {
     if (this.#broken) return NbdErrno.EIO;
     try {
       act();
@@ -122,7 +131,7 @@ export class DiskIo {
       if (errno === NbdErrno.EIO) this.#broken = true;
       return errno;
     }
-    if (!durable) return NbdErrno.OK;
+    if (!sync) return NbdErrno.OK;
     try {
       fdatasyncSync(this.#fd);
       return NbdErrno.OK;
@@ -132,15 +141,15 @@ export class DiskIo {
     }
   }
 
-  #writeAll(offset: Bytes, payload: readonly Buffer[]): void {
+  #writeAll(fd: number, offset: Bytes, payload: readonly Buffer[]): void {
     let pieces: readonly Buffer[] = payload;
     let at = offset;
     while (pieces.length > 0) {
       const [first] = pieces;
       const written =
         pieces.length === 1 && first !== undefined
-          ? writeSync(this.#fd, first, 0, first.length, at)
-          : writevSync(this.#fd, pieces.length > MAX_PIECES ? pieces.slice(0, MAX_PIECES) : pieces, at);
+          ? writeSync(fd, first, 0, first.length, at)
+          : writevSync(fd, pieces.length > MAX_PIECES ? pieces.slice(0, MAX_PIECES) : pieces, at);
       at += written;
       pieces = behind(pieces, written);
     }
