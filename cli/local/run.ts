@@ -3,16 +3,34 @@ import { systemClock } from "../../shared/clock.js";
 import type { ClusterStatus } from "../../shared/methods/manager-methods.js";
 import { BindStatus } from "../../shared/states.js";
 import type { Milliseconds } from "../../shared/units.js";
+import { createXmlRpcClient } from "../../shared/xmlrpc/client.js";
 import { createManagerClient, type ManagerClient } from "../client.js";
 import { shortFolder } from "./folder.js";
 import { type ClusterPlan, MANAGER_PORT } from "./plan.js";
 import { findProcesses, killAll } from "./processes.js";
-import { LocalServer } from "./server.js";
+import { LocalServer, type ServerPlan } from "./server.js";
 
 /** After this the others are started all the same. */
 const REGISTER_TIMEOUT: Milliseconds = 3_000;
+const ANSWER_TIMEOUT: Milliseconds = 1_000;
 const STOP_TIMEOUT: Milliseconds = 10_000;
 const DETACH_TIMEOUT: Milliseconds = 15_000;
+
+const AGENT_PORTS = { manager: MANAGER_PORT, head: 8882, storage: 8883 } as const;
+
+/** True if the agent of a server answers. A storage agent answers when it serves the disks that it knows. */
+async function answers({ kind, address: host }: ServerPlan): Promise<boolean> {
+  const addresses = [{ host, port: AGENT_PORTS[kind] }];
+  const agent = createXmlRpcClient({ addresses, timeoutMs: ANSWER_TIMEOUT, maxResponseBytes: 65_536 });
+  try {
+    await agent.call("helloWorld", {});
+    return true;
+  } catch {
+    return false;
+  } finally {
+    agent.close();
+  }
+}
 
 /** All servers of a local cluster, and what is done to them together. */
 export class LocalRun {
@@ -57,7 +75,8 @@ export class LocalRun {
     const method = plan.kind === "head" ? "listHeadServers" : "listStorageServers";
     while (proceed() && systemClock.monotonic() < deadline) {
       const servers = await this.client.call(method, {}).catch(() => []);
-      if (servers.some(({ ip_data }) => ip_data.includes(plan.address))) return;
+      // Known from an earlier start, it must be there now as well.
+      if (servers.some(({ ip_data }) => ip_data.includes(plan.address)) && (await answers(plan))) return;
       await pause(50);
     }
   }

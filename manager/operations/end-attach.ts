@@ -70,7 +70,13 @@ export const giveUpAttach: Operation<FailedAttach, JobRow> = async (tx, params, 
   const { errno, sentence } = params.error;
   // The reason stays what it is, whatever the attempts to undo it run into.
   const payload = JSON.stringify({ ...JSON.parse(job.payload), reason: sentence });
-  const change = { phase: "undo", eventid: await takeEventId(tx), result: errno, last_error: sentence, payload };
+  const change = {
+    phase: "undo",
+    eventid: await takeEventId(tx),
+    result: errno,
+    last_error: sentence,
+    payload,
+  };
   await updateHeldJob(tx, params.jobid, context.serial, change);
   return { ...job, ...change };
 };

@@ -1,6 +1,6 @@
 import type { VolumeNode } from "../../shared/layout-tree.js";
 import type { GrantedExtent } from "../../shared/methods/agent-methods.js";
-import { isGranted } from "../domain/member-rules.js";
+import { isGranted, isUp } from "../domain/member-rules.js";
 import { membersOfVolume } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import { addressesOf, findHeadServer, findStorageServer } from "../store/servers.js";
@@ -18,6 +18,8 @@ export interface AgentAddress {
 export interface ServerGrant {
   readonly ssvrid: number;
   readonly agent: AgentAddress;
+  /** In use, as far as the manager knows. */
+  readonly isUp: boolean;
   readonly extents: readonly GrantedExtent[];
 }
 
@@ -47,7 +49,9 @@ export async function readGrants(tx: Tx, lvolid: number): Promise<ServerGrant[]>
   }
   const grants: ServerGrant[] = [];
   for (const [ssvrid, extents] of [...byServer].sort(([a], [b]) => a - b)) {
-    grants.push({ ssvrid, agent: await storageAgent(tx, ssvrid), extents });
+    const server = await findStorageServer(tx, ssvrid);
+    const up = server !== undefined && isUp(server.priority);
+    grants.push({ ssvrid, agent: await storageAgent(tx, ssvrid), isUp: up, extents });
   }
   return grants;
 }

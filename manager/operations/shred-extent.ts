@@ -102,6 +102,7 @@ export const readShred: Operation<{ readonly dextid: number }, ShredPlan | undef
   const grant = (await readGrants(tx, lvolid)).find((candidate) => candidate.ssvrid === disk.ssvrid) ?? {
     ssvrid: disk.ssvrid,
     agent,
+    isUp: true,
     extents: [],
   };
   const { epoch, hsvrid, grant_version: version } = volume;

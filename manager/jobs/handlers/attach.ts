@@ -1,5 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { VasError } from "../../../shared/errors.js";
 import { EventStatus } from "../../../shared/states.js";
+import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
 import { failAttach, finishAttach, finishUndo, giveUpAttach } from "../../operations/end-attach.js";
 import { JobGone, resultName } from "../../operations/held-job.js";
@@ -8,6 +10,8 @@ import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { grantEpoch, revokeEpoch } from "../revoke-epoch.js";
 import { eventError, runEvent } from "../wait-for-event.js";
+
+const GRANT_PAUSE: Milliseconds = 500;
 
 /**
  * Attach: grants at the storage servers, then the volume process at the head. What fails before the head answers is
@@ -47,11 +51,25 @@ async function read(job: JobRow, tools: HandlerTools): Promise<Attachment> {
   return attachment;
 }
 
-/** Members whose server can't be asked leave INSYNC first; the last good copy makes the attach fail (D3). */
+/**
+ * Members whose server can't be asked leave INSYNC first; the last good copy makes the attach fail (D3). A server that
+ * is in use as far as the manager knows is asked again for a while before that: it may just be starting, and a copy
+ * that is dropped has to be caught up.
+ */
 async function grant(job: JobRow, tools: HandlerTools): Promise<void> {
-  const ssvrids = await grantEpoch(await read(job, tools), tools);
-  if (ssvrids.length > 0) {
-    await tools.executor.run(dropUnaskedMembers, { jobid: job.jobid, lvolid: job.subject, ssvrids });
+  const { clock, settings, executor, signal } = tools;
+  const deadline = clock.monotonic() + settings.agent_timeout * 1_000;
+  for (;;) {
+    const attachment = await read(job, tools);
+    const ssvrids = await grantEpoch(attachment, tools);
+    if (ssvrids.length === 0) return;
+    const hopeful = attachment.grants.some(({ ssvrid, isUp }) => isUp && ssvrids.includes(ssvrid));
+    if (!hopeful || clock.monotonic() >= deadline) {
+      await executor.run(dropUnaskedMembers, { jobid: job.jobid, lvolid: job.subject, ssvrids });
+      return;
+    }
+    await pause(GRANT_PAUSE, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) throw new VasError("EAGAIN", "the manager is stopping");
   }
 }
 
