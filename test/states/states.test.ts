@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { BindEvent, BindStatus, JobStatus, MemberStatus, transitions } from "../../shared/states.js";
 import { renderStates } from "./diagram.js";
@@ -42,6 +42,16 @@ test.each(Object.keys(transitions) as (keyof typeof transitions)[])(
     );
   },
 );
+
+test("every arrow is owned by operations that are there", () => {
+  const owners = Object.values(transitions).flatMap((arrows) =>
+    arrows.flatMap(({ owner }) => owner.split(", ")),
+  );
+  const missing = owners.filter(
+    (owner) => !existsSync(new URL(`../../manager/operations/${owner}.ts`, import.meta.url)),
+  );
+  expect(missing).toEqual([]);
+});
 
 test("docs/states.md is what shared/states.ts says", () => {
   if (process.env.VAS_WRITE_DOCS === "1") writeFileSync(page, renderStates());
