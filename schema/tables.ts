@@ -10,7 +10,7 @@ export interface MetaRow {
   value: string;
 }
 
-/** Next id of each sequence: `hsvr`, `ssvr`, `pdsk`, `lvol` (volumes, mirrors and extents), `event`. */
+/** Next number of each sequence: `hsvr`, `ssvr`, `pdsk`, `lvol` (volumes, mirrors and extents), `event`, `bind`. */
 export interface SequenceRow {
   name: string;
   next: number;
@@ -106,6 +106,8 @@ export interface VolumeRow {
   epoch: number;
   /** 1 while that epoch may write: its reports are accepted. A fence or detach closes it first. */
   epoch_open: 0 | 1;
+  /** Which attach of the cluster, counted from 1, made it BOUND; 0 if none has. */
+  bind_number: number;
   /** Version of the set of extents that the storage servers were, or must be, granted. */
   grant_version: number;
 }

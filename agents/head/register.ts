@@ -17,12 +17,12 @@ export function createRegistration(options: RegistrationOptions): (signal: Abort
   const { manager, identity, volumes, addresses, port, bootId } = options;
   let starting = true;
   return async (signal) => {
-    const { cluster, serial } = await manager.call("identifyCluster", {}, { signal });
+    const { cluster, serial, as_of } = await manager.call("identifyCluster", {}, { signal });
     await identity.admit(cluster, serial);
     const running = volumes.running();
     await manager.call(
       "registerHeadServer",
-      { ip_data: [...addresses], port, boot_id: bootId, starting, running },
+      { ip_data: [...addresses], port, boot_id: bootId, starting, as_of, running },
       { signal },
     );
     starting = false;

@@ -6,6 +6,7 @@ import type { Milliseconds } from "../../shared/units.js";
 import { beginAttach } from "../operations/begin-attach.js";
 import { beginDetach } from "../operations/begin-detach.js";
 import { checkCluster } from "../operations/check-cluster.js";
+import { countBinds } from "../operations/count-binds.js";
 import { createVolume } from "../operations/create-volume.js";
 import { deleteVolume } from "../operations/delete-volume.js";
 import { resultName } from "../operations/held-job.js";
@@ -72,7 +73,7 @@ export function createHandlers(options: HandlerOptions): ManagerHandlers {
     checkState: () => executor.runQuietly(checkCluster, {}),
     identifyCluster: async () => {
       const { cluster, serial } = options.status();
-      return { cluster, serial };
+      return { cluster, serial, as_of: await executor.runQuietly(countBinds, {}) };
     },
     reportMemberFailure: (params) => executor.run(reportMemberFailure, params),
     reportMemberInSync: (params) => executor.run(reportMemberInSync, params),

@@ -77,6 +77,7 @@ export const createVolume: Operation<ParamsOf<typeof apiMethods.createLogicalVol
     hsvrid: null,
     epoch: 0,
     epoch_open: 0,
+    bind_number: 0,
     grant_version: 0,
   });
   await insertMirrors(

@@ -3,7 +3,7 @@ import { BindEvent, BindStatus, FailureTarget, JobStatus } from "../../shared/st
 import { EventType, recordEvent } from "../store/events.js";
 import { type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
-import { takeEventId } from "../store/sequences.js";
+import { takeBindNumber, takeEventId } from "../store/sequences.js";
 import { closeEpoch, moveBinding } from "../store/volumes.js";
 import { assertHeld, endJob, JobGone } from "./held-job.js";
 import type { Operation, OperationContext } from "./operation.js";
@@ -42,7 +42,11 @@ async function recordFailure(tx: Tx, params: FailedAttach, context: OperationCon
 
 /** The head serves the volume. */
 export const finishAttach: Operation<AttachJob, void> = async (tx, params, context) => {
-  await leaveBinding(tx, params.lvolid, { bind_status: BindStatus.BOUND, bind_event: BindEvent.NONE });
+  await leaveBinding(tx, params.lvolid, {
+    bind_status: BindStatus.BOUND,
+    bind_event: BindEvent.NONE,
+    bind_number: await takeBindNumber(tx),
+  });
   await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
 };
 

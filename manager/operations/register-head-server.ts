@@ -59,10 +59,12 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
 
   // A new boot id and a list without the volume mean the same: its process is gone. An attach under way looks after
   // itself, and so does a detach.
+  // An older list than the binding says nothing about it: the call may have been held up on its way.
+  const asOf = params.as_of ?? Number.MAX_SAFE_INTEGER;
   const running = new Set((params.running ?? []).map((volume) => `${volume.lvolid}/${volume.epoch}`));
   for (const volume of await volumesOfHead(tx, hsvrid)) {
     const idle = volume.bind_status === BindStatus.BOUND && volume.bind_event === BindEvent.NONE;
-    if (!idle || running.has(`${volume.lvolid}/${volume.epoch}`)) continue;
+    if (!idle || volume.bind_number > asOf || running.has(`${volume.lvolid}/${volume.epoch}`)) continue;
     await fenceVolume(
       tx,
       { volume, reason: `head server ${showHeadServer(hsvrid)} does not run it any more` },

@@ -35,3 +35,24 @@ export async function takeEventId(tx: Tx): Promise<number> {
     .executeTakeFirstOrThrow();
   return row.next === 1 ? MAX_EVENT_ID : row.next - 1;
 }
+
+/** Numbers the attaches of the cluster. */
+export async function takeBindNumber(tx: Tx): Promise<number> {
+  const { next } = await tx
+    .updateTable("sequence")
+    .set({ next: sql<number>`next + 1` })
+    .where("name", "=", "bind")
+    .returning("next")
+    .executeTakeFirstOrThrow();
+  return next - 1;
+}
+
+/** The number of the newest attach; 0 if there was none. */
+export async function lastBindNumber(tx: Tx): Promise<number> {
+  const { next } = await tx
+    .selectFrom("sequence")
+    .select("next")
+    .where("name", "=", "bind")
+    .executeTakeFirstOrThrow();
+  return next - 1;
+}

@@ -49,7 +49,9 @@ export async function moveBinding(
   lvolid: number,
   from: Binding,
   change: Binding &
-    Partial<Pick<VolumeRow, "hsvrid" | "epoch" | "epoch_open" | "grant_version" | "bind_error">>,
+    Partial<
+      Pick<VolumeRow, "hsvrid" | "epoch" | "epoch_open" | "bind_number" | "grant_version" | "bind_error">
+    >,
 ): Promise<boolean> {
   const result = await tx
     .updateTable("volume")

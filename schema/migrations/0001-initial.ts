@@ -34,7 +34,8 @@ const statements = [
      bind_status INTEGER NOT NULL CHECK (bind_status BETWEEN 0 AND 2),
      bind_event INTEGER NOT NULL CHECK (bind_event BETWEEN 0 AND 2), bind_error TEXT NOT NULL DEFAULT '',
      hsvrid INTEGER REFERENCES head_server (hsvrid), epoch INTEGER NOT NULL DEFAULT 0,
-     epoch_open INTEGER NOT NULL DEFAULT 0, grant_version INTEGER NOT NULL DEFAULT 0,
+     epoch_open INTEGER NOT NULL DEFAULT 0,
+     bind_number INTEGER NOT NULL DEFAULT 0, grant_version INTEGER NOT NULL DEFAULT 0,
      CHECK ((bind_status = 0 AND bind_event = 0) = (hsvrid IS NULL)))`,
   `CREATE INDEX volume_of_head ON volume (hsvrid) WHERE hsvrid IS NOT NULL`,
   `CREATE TABLE mirror (
@@ -61,7 +62,7 @@ const statements = [
   `CREATE TABLE event (
      seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, eventid INTEGER NOT NULL, target INTEGER NOT NULL,
      targetid INTEGER NOT NULL, event INTEGER NOT NULL, event_status INTEGER NOT NULL, sentence TEXT NOT NULL)`,
-  `INSERT INTO sequence (name, next) VALUES ('hsvr', 1), ('ssvr', 1), ('pdsk', 1), ('lvol', 1), ('event', 1)`,
+  `INSERT INTO sequence (name, next) VALUES ('hsvr', 1), ('ssvr', 1), ('pdsk', 1), ('lvol', 1), ('event', 1), ('bind', 1)`,
 ] as const;
 
 export async function up(db: Kysely<unknown>): Promise<void> {

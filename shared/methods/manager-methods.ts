@@ -94,7 +94,8 @@ const mirrorReport = z.object({
 
 /**
  * Methods of the Vastsky API. `starting` false marks the repeated registration of an agent that has run all along: it
- * does not bring back a server that a person or monitor declared lost.
+ * does not bring back a server that a person or monitor declared lost. `as_of` is what identifyCluster answered before the
+ * list in `running` was made: volumes that were bound later are not missing from it.
  */
 export const apiMethods = {
   registerHeadServer: method<number>()({
@@ -103,6 +104,7 @@ export const apiMethods = {
       port: portNumber.optional(),
       boot_id: z.string().min(1).max(128).optional(),
       starting: z.boolean().optional(),
+      as_of: wireCounter.optional(),
       running: z
         .array(z.object({ lvolid: wireId, epoch: wireCounter }))
         .max(100_000)
@@ -226,11 +228,11 @@ export const extensionMethods = {
     errors: [],
     help: "Verifies the whole state of the manager; returns what is wrong with it, a sentence each.",
   }),
-  identifyCluster: method<{ cluster: string; serial: number }>()({
+  identifyCluster: method<{ cluster: string; serial: number; as_of: number }>()({
     params: z.object({}),
     returns: "struct",
     errors: [],
-    help: "Tells an agent the id of the cluster and the serial of this manager.",
+    help: "Tells an agent the id of the cluster, the serial of this manager, and how many attaches have been made.",
   }),
   reportMemberFailure: method<{ version: number }>()({
     params: mirrorReport,

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { beginAttach } from "../../manager/operations/begin-attach.js";
+import { countBinds } from "../../manager/operations/count-binds.js";
 import { dropUnaskedMembers } from "../../manager/operations/drop-unasked-members.js";
 import { finishDetach } from "../../manager/operations/end-detach.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
@@ -87,4 +88,14 @@ test("a head of the original protocol, without a boot id, gets EEXIST while it i
   await expect(state.run(registerHeadServer, { ip_data: ["10.1.0.1"] })).rejects.toMatchObject({
     errno: "EEXIST",
   });
+});
+
+test("a list of running volumes that was held up does not fence a volume bound after it was made", async () => {
+  const volume = await attachedVolume();
+  const { state } = volume;
+  const late = { ip_data: ["10.1.0.1"], boot_id: "boot 1", running: [], as_of: 0 };
+  await state.run(registerHeadServer, late);
+  expect(await bindingOf(volume)).toMatchObject({ bind_status: BindStatus.BOUND, epoch_open: 1 });
+  await state.run(registerHeadServer, { ...late, as_of: await state.run(countBinds, {}) });
+  expect(await bindingOf(volume)).toMatchObject({ bind_event: BindEvent.UNBINDING, epoch_open: 0 });
 });
