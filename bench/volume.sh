@@ -16,9 +16,11 @@ WORK=$(mktemp -d "${DIR:-/dev/shm}/bench-XXXXXX")
 PROFILE=""
 [ -n "${PROF:-}" ] && mkdir -p "$PROF" && PROFILE="--cpu-prof --cpu-prof-dir=$PROF"
 PIDS=()
-stop() {
-  for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null; done
-  [ ${#PIDS[@]} -gt 0 ] && wait "${PIDS[@]}" 2>/dev/null
+stop() { # the volume first: it flushes to the disks
+  for ((n = ${#PIDS[@]} - 1; n >= 0; n--)); do
+    kill "${PIDS[n]}" 2>/dev/null
+    wait "${PIDS[n]}" 2>/dev/null
+  done
   PIDS=()
 }
 trap 'stop; rm -rf "$WORK"' EXIT

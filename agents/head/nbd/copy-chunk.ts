@@ -1,0 +1,83 @@
+import { MIB } from "../../../shared/units.js";
+import { DiskError, type Member } from "./member.js";
+import { REGION_BYTES } from "./member-record.js";
+
+/** What a copier reads, locks and writes at once. A region has whole chunks. */
+export const CHUNK_BYTES = MIB;
+const CHUNKS_PER_REGION = REGION_BYTES / CHUNK_BYTES;
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** Where the chunks of a region start. */
+export function chunksOf(region: number): number[] {
+  return Array.from({ length: CHUNKS_PER_REGION }, (_, at) => region * REGION_BYTES + at * CHUNK_BYTES);
+}
+
+/** @throws DiskError */
+export function readChunk(member: Member, offset: number): Promise<readonly Buffer[]> {
+  return new Promise((resolve, reject) => {
+    const done = (errno: number, data: readonly Buffer[] = []): void => {
+      if (errno === 0) resolve(data);
+      else reject(new DiskError(errno, `reading extent ${member.dextid} at ${offset}`));
+    };
+    member.read(offset, CHUNK_BYTES, done, false);
+  });
+}
+
+/**
+ * Makes a chunk of a member equal to what was read elsewhere. Zeros are written only where there is something else, so
+ * that a sparse disk stays sparse.
+ *
+ * @throws DiskError
+ */
+export async function writeChunk(member: Member, offset: number, data: readonly Buffer[]): Promise<void> {
+  if (isZero(data) && isZero(await readChunk(member, offset))) return;
+  await new Promise<void>((resolve, reject) => {
+    member.write("write", offset, CHUNK_BYTES, false, data, (errno) => {
+      if (errno === 0) resolve();
+      else reject(new DiskError(errno, `writing extent ${member.dextid} at ${offset}`));
+    });
+  });
+}
+
+/** @throws DiskError */
+export function flushDisk(member: Member): Promise<void> {
+  return new Promise((resolve, reject) => {
+    member.disk.flush((errno) => {
+      if (errno === 0) resolve();
+      else reject(new DiskError(errno, `flushing ${member.disk.name}`));
+    });
+  });
+}
+
+/** Runs work for each item, a few at once; the first failure is thrown when those under way have ended. */
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  let failure: { readonly error: unknown } | undefined;
+  const worker = async (): Promise<void> => {
+    while (next < items.length && failure === undefined) {
+      const item = items[next] as T; // below length, so there
+      next += 1;
+      try {
+        await work(item);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
+  if (failure !== undefined) throw failure.error;
+}
+
+function isZero(data: readonly Buffer[]): boolean {
+  return data.every((piece) => {
+    for (let at = 0; at < piece.length; at += ZEROS.length) {
+      const end = Math.min(piece.length, at + ZEROS.length);
+      if (piece.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
+    }
+    return true;
+  });
+}

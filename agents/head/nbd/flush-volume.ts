@@ -1,0 +1,51 @@
+import { NbdErrno } from "../../common/nbd/protocol.js";
+import type { DiskConnection } from "./disk-connection.js";
+import type { Member } from "./member.js";
+import type { Mirror } from "./mirror.js";
+
+/**
+ * Makes every write that was acknowledged before durable on all members that count. A member whose disk can't do it has
+ * failed, and the manager has recorded that when this ends; for the last good copy it is waited.
+ *
+ * @param disks all of the volume's
+ * @returns 0, or EIO if the last good copy of a mirror answered an error
+ */
+export async function flushVolume(
+  disks: Iterable<DiskConnection>,
+  mirrors: readonly Mirror[],
+): Promise<number> {
+  const answers: Promise<number>[] = [];
+  for (const disk of disks) if (disk.completed > disk.flushed) answers.push(flushOne(disk, mirrors));
+  const errnos = await Promise.all(answers);
+  // A member that failed in a write, and was flushed by nobody, may be on its way out.
+  await Promise.all(mirrors.filter(({ isHolding }) => isHolding).map((mirror) => mirror.settled()));
+  return errnos.some((errno) => errno !== 0) ? NbdErrno.EIO : 0;
+}
+
+async function flushOne(disk: DiskConnection, mirrors: readonly Mirror[]): Promise<number> {
+  for (;;) {
+    const errno = await new Promise<number>((resolve) => disk.flush(resolve));
+    if (errno === 0) return 0;
+    const concerned = unflushedOn(disk, mirrors);
+    if (concerned.length === 0) return 0;
+    for (const { mirror, member } of concerned) {
+      // After a failed flush nobody knows what the disk holds, and a second one that succeeds proves nothing (rule R5).
+      if (errno > 0) mirror.writesLost(member);
+      else mirror.memberFailed(member, errno);
+    }
+    await Promise.all(concerned.map(({ mirror }) => mirror.settled()));
+    if (errno > 0) return concerned.some(({ mirror }) => mirror.errno !== 0) ? errno : 0;
+    await disk.whenUpOrIdle();
+  }
+}
+
+function unflushedOn(
+  disk: DiskConnection,
+  mirrors: readonly Mirror[],
+): { readonly mirror: Mirror; readonly member: Member }[] {
+  return mirrors.flatMap((mirror) =>
+    mirror.writers
+      .filter((member) => member.disk === disk && disk.hasUnflushed(member))
+      .map((member) => ({ mirror, member })),
+  );
+}

@@ -1,0 +1,123 @@
+import { VasError } from "../../../shared/errors.js";
+import type { Log } from "../../../shared/log.js";
+import type { Milliseconds } from "../../../shared/units.js";
+import { type ControlServer, serveControl } from "../../common/control-socket.js";
+import { createManagerClient } from "../../common/manager-client.js";
+import { controlHandlers } from "./control.js";
+import { type OwnedNames, publishSocket } from "./own-socket.js";
+import { createVolumeServer, type VolumeServer } from "./serve-volume.js";
+import type { VolumeSpec } from "./spec.js";
+import { Volume } from "./volume.js";
+
+/** Exit codes: what the control process learns when it was not listening. */
+export const ExitCode = { DETACHED: 0, FAILED: 1, FENCED: 3 } as const;
+
+const CALL_TIMEOUT_MS: Milliseconds = 5000;
+/** How long the last replies may take to leave. */
+const LINGER_MS: Milliseconds = 1000;
+/** Less than the time after which an init system kills. */
+const TERMINATE_MS: Milliseconds = 15_000;
+
+/** One volume from its start to its end: what it serves, who controls it, and how it stops. */
+export class VolumeProcess {
+  state: "starting" | "serving" | "stopping" = "starting";
+  readonly volume: Volume;
+  readonly #server: VolumeServer;
+  #control: ControlServer | undefined;
+  #names: OwnedNames | undefined;
+  #detaching: Promise<void> | undefined;
+  #isEnding = false;
+
+  constructor(
+    readonly spec: VolumeSpec,
+    private readonly log: Log,
+    private readonly exit: (code: number) => void,
+  ) {
+    const client = createManagerClient({ managers: spec.managers, timeoutMs: CALL_TIMEOUT_MS });
+    this.volume = new Volume({ spec, client, onFenced: (why) => this.#fenced(why), log });
+    this.#server = createVolumeServer(spec, this.volume);
+  }
+
+  get clients(): number {
+    return this.#server.nbd.connectionCount;
+  }
+
+  /** Serves the volume. @throws if it can't: another process has its sockets, a mirror can't be read */
+  async start(): Promise<void> {
+    const { spec, log } = this;
+    this.#control = await serveControl(spec.controlSocket, controlHandlers(this));
+    await this.volume.start();
+    if (this.state !== "starting") return;
+    await this.#server.nbd.listenUnix(spec.socket);
+    this.#names = publishSocket(spec.socket, spec.nameLink);
+    if (spec.tcp !== null) await this.#server.nbd.listenTcp(spec.tcp.host, spec.tcp.port);
+    this.state = "serving";
+    log.info(`serving ${spec.lvolstruct.lvolspec.lvolname} at ${spec.socket}`);
+  }
+
+  /**
+   * Flushes and ends the process with code 0, after this was answered. A repeated call joins the first.
+   *
+   * @throws VasError EBUSY while a client is connected, EIO if the last good copy of something can't be made durable;
+   * the process then ends with code 1
+   */
+  detach(): Promise<void> {
+    if (this.clients > 0 && this.#detaching === undefined) {
+      throw new VasError("EBUSY", `${this.clients} client(s) have the volume open`);
+    }
+    this.#detaching ??= this.#finish().finally(() => {
+      this.#detaching = undefined;
+    });
+    return this.#detaching;
+  }
+
+  /**
+   * The machine is shut down: as `detach`, whoever is connected, but bounded in time. What can't be flushed by then was
+   * never acknowledged as flushed, and the bitmaps name its regions.
+   */
+  async terminate(): Promise<void> {
+    this.log.info("told to end");
+    setTimeout(() => {
+      this.log.error("ending without a flush: a disk or the manager did not answer in time");
+      this.#end(ExitCode.FAILED);
+    }, TERMINATE_MS);
+    this.#detaching ??= this.#finish();
+    await this.#detaching.catch((error: unknown) => {
+      this.log.error({ err: error }, "ending without a flush");
+      this.#end(ExitCode.FAILED);
+    });
+  }
+
+  async #finish(): Promise<void> {
+    this.state = "stopping";
+    this.#server.refuse();
+    // Requests that were given are answered before the flush that is to cover them.
+    await this.#server.nbd.close(LINGER_MS);
+    const errno = await this.volume.end();
+    if (errno !== 0) this.log.error(`the last flush failed with errno ${errno}`);
+    this.#names?.remove();
+    // The answer to the caller goes first.
+    setImmediate(() => setTimeout(() => this.#end(errno === 0 ? ExitCode.DETACHED : ExitCode.FAILED), 20));
+    if (errno !== 0) throw new VasError("EIO", "the last good copy of a mirror could not be flushed");
+  }
+
+  #fenced(why: string): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.state = "stopping";
+    this.log.error(`stopping at once: ${why}`);
+    this.#server.fence();
+    this.volume.stop();
+    void this.#server.nbd.close(LINGER_MS).finally(() => {
+      this.#isEnding = false;
+      this.#end(ExitCode.FENCED);
+    });
+  }
+
+  #end(code: number): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#names?.remove();
+    void (this.#control?.close() ?? Promise.resolve()).finally(() => this.exit(code));
+  }
+}

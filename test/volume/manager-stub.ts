@@ -1,0 +1,97 @@
+import { VasError } from "../../shared/errors.js";
+import type { MirrorState } from "../../shared/methods/manager-methods.js";
+import { MemberStatus, XMLRPC_VERSION } from "../../shared/states.js";
+import { XmlRpcFault } from "../../shared/xmlrpc/fault.js";
+import { createXmlRpcServer, type XmlRpcServer } from "../../shared/xmlrpc/server.js";
+import type { XmlRpcStruct, XmlRpcValue } from "../../shared/xmlrpc/value.js";
+
+interface MirrorRow {
+  version: number;
+  readonly members: Map<number, MemberStatus>;
+}
+interface Report {
+  readonly method: string;
+  readonly mirrorid: number;
+  readonly dextid: number;
+  readonly version: number;
+  /** `ok`, or the name of the error that was answered. */
+  readonly answer: string;
+}
+
+/** The manager's decisions about member reports, over XML-RPC, with its state in memory. */
+export class ManagerStub {
+  readonly mirrors = new Map<number, MirrorRow>();
+  readonly reports: Report[] = [];
+  epoch = 1;
+  isOpen = true;
+  port = 0;
+  #server: XmlRpcServer | undefined;
+
+  async start(): Promise<void> {
+    this.#server = createXmlRpcServer({
+      dispatch: async (method, params) => this.#dispatch(method, params[0] as XmlRpcStruct),
+      maxBodyBytes: 1_000_000,
+      maxConnections: 100,
+      headersTimeoutMs: 10_000,
+      requestTimeoutMs: 10_000,
+      keepAliveTimeoutMs: 10_000,
+      onDefect: (error, method) => process.stderr.write(`manager stub: ${method}: ${String(error)}\n`),
+    });
+    this.port = (await this.#server.listen("127.0.0.1", this.port)).port;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close(0);
+    this.#server = undefined;
+  }
+
+  statusOf(mirrorid: number, dextid: number): MemberStatus | undefined {
+    return this.mirrors.get(mirrorid)?.members.get(dextid);
+  }
+
+  insync(mirrorid: number): number[] {
+    const members = this.mirrors.get(mirrorid)?.members ?? new Map<number, MemberStatus>();
+    return [...members].filter(([, status]) => status === MemberStatus.INSYNC).map(([dextid]) => dextid);
+  }
+
+  #dispatch(method: string, params: XmlRpcStruct): XmlRpcValue {
+    const { mirrorid, dextid, version } = params as unknown as Report;
+    const note = (answer: string) => this.reports.push({ method, mirrorid, dextid, version, answer });
+    try {
+      const answer = this.#decide(method, params);
+      note("ok");
+      return answer as unknown as XmlRpcValue;
+    } catch (error) {
+      if (!(error instanceof VasError)) throw error;
+      note(error.errno);
+      throw new XmlRpcFault(error.code, error.message);
+    }
+  }
+
+  #decide(method: string, params: XmlRpcStruct): { version: number } | MirrorState {
+    if (params.ver !== XMLRPC_VERSION) throw new VasError("EPROTO", "wrong ver");
+    if (!this.isOpen || params.epoch !== this.epoch) throw new VasError("ESTALE", "the epoch is closed");
+    const mirror = this.mirrors.get(Number(params.mirrorid));
+    if (mirror === undefined) throw new VasError("ENOENT", "no such mirror");
+    if (method === "getMirror") {
+      const members = [...mirror.members].map(([dextid, mirror_status]) => ({ dextid, mirror_status }));
+      return { version: mirror.version, members };
+    }
+    const dextid = Number(params.dextid);
+    const status = mirror.members.get(dextid);
+    if (status === undefined) throw new VasError("ENOENT", "not a member");
+    const isPast = params.version !== mirror.version;
+    if (method === "reportMemberFailure" && status === MemberStatus.INSYNC) {
+      if (isPast) throw new VasError("EAGAIN", "a past version");
+      if (this.insync(Number(params.mirrorid)).length === 1)
+        throw new VasError("EBUSY", "the last good copy");
+      mirror.members.set(dextid, MemberStatus.SPARE);
+    } else if (method === "reportMemberInSync") {
+      if (isPast) throw new VasError("EAGAIN", "a past version");
+      if (status === MemberStatus.FAULTY) throw new VasError("ENOENT", "replaced");
+      mirror.members.set(dextid, MemberStatus.INSYNC);
+    }
+    mirror.version += 1;
+    return { version: mirror.version };
+  }
+}

@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import { MemberStatus } from "../../shared/states.js";
+import { GIB, MIB } from "../../shared/units.js";
+import { randomData } from "../harness/random-data.js";
+import { waitUntil } from "../harness/wait-until.js";
+import { Rig } from "./rig.js";
+
+const REGION = 16 * MIB;
+
+test("a member that comes back is given only the regions that were written meanwhile", async () => {
+  const rig = await Rig.create();
+  await rig.attach();
+  const client = await rig.open();
+  await client.write(0, randomData("all have it", MIB));
+  await rig.disk(1).kill();
+  const data = randomData("missed", MIB);
+  await client.write(5 * REGION, data);
+  await rig.startDisk(rig.disk(1));
+  const result = rig.resync(0, 1);
+  const seen: number[] = [];
+  await Promise.all([
+    result,
+    waitUntil("it is in sync", async () => {
+      const status = await rig.status();
+      for (const { total } of status.resyncs) seen.push(total);
+      return (await rig.memberState(0, 1)) === "insync";
+    }),
+  ]);
+  expect(Math.max(0, ...seen)).toBeLessThanOrEqual(2 * REGION);
+  expect(rig.peek(0, 1, 5 * REGION, MIB).equals(data)).toBe(true);
+  expect(rig.manager.insync(rig.mirrorid(0))).toHaveLength(3);
+  expect(rig.log).toContain('"chunks":32'); // the region that was missed, and the one whose bit was set before
+});
+
+test("a blank extent gets everything, and takes the place of the one that is removed", async () => {
+  const rig = await Rig.create({ disks: 4 });
+  await rig.attach();
+  const client = await rig.open();
+  const data = randomData("everything", 4 * MIB);
+  await client.write(GIB - data.length, data);
+  await client.write(0, data);
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 3), MemberStatus.SPARE);
+  const remove = rig.extent(0, 0, MemberStatus.INSYNC);
+  const calls = [rig.resync(0, 3, remove), rig.resync(0, 3, remove)];
+  await Promise.all(calls);
+  expect(rig.manager.insync(rig.mirrorid(0))).toEqual([1, 2, 3].map((disk) => rig.dextid(0, disk)));
+  expect(rig.peek(0, 3, GIB - data.length, data.length).equals(data)).toBe(true);
+  expect(rig.peek(0, 3, 0, data.length).equals(data)).toBe(true);
+  expect(await rig.memberState(0, 0)).toBeUndefined();
+});
+
+test("a second copy on the same disk, an unknown mirror and an unreachable disk are refused", async () => {
+  const rig = await Rig.create({ disks: 4 });
+  await rig.attach();
+  await rig.disk(3).kill();
+  await expect(rig.resync(0, 3)).rejects.toThrow("EHOSTDOWN");
+  const add = { ...rig.extent(0, 1, MemberStatus.SPARE), lvolid: 77 };
+  const call = { mirrorid: rig.mirrorid(0), version: 1, add, remove: null };
+  await expect(rig.control("replaceMember", call)).rejects.toThrow("EINVAL");
+  await expect(rig.control("replaceMember", { ...call, mirrorid: 5 })).rejects.toThrow("ENOENT");
+});
+
+test("writes during a resync reach the new member, and it fails without harm when its disk dies", async () => {
+  const rig = await Rig.create({ disks: 4 });
+  await rig.attach();
+  const client = await rig.open();
+  for (let at = 0; at < 8; at += 1) await client.write(at * REGION, randomData(`fill ${at}`, MIB));
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 3), MemberStatus.SPARE);
+  const failed = expect(rig.resync(0, 3)).rejects.toThrow(/E/);
+  await waitUntil("it is being copied to", async () => (await rig.memberState(0, 3)) === "copying");
+  await rig.disk(3).kill();
+  for (let at = 0; at < 8; at += 1) await client.write(at * REGION + MIB, randomData(`more ${at}`, MIB));
+  await failed;
+  expect(rig.manager.insync(rig.mirrorid(0))).toHaveLength(3);
+  await rig.startDisk(rig.disk(3));
+  let writing = true;
+  const writer = (async () => {
+    for (let at = 0; writing; at = (at + 1) % 64)
+      await client.write(at * REGION + 2 * MIB, randomData(`w ${at}`, 65_536));
+  })();
+  await rig.resync(0, 3);
+  writing = false;
+  await writer;
+  await client.flush();
+  for (let at = 0; at < 64; at += 1) {
+    expect(rig.peek(0, 3, at * REGION, 3 * MIB).equals(rig.peek(0, 0, at * REGION, 3 * MIB))).toBe(true);
+  }
+});

@@ -1,0 +1,287 @@
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { onTestFinished, vi } from "vitest";
+import { callControl } from "../../agents/common/control-socket.js";
+import type { ExtentNode, MirrorNode, VolumeNode } from "../../shared/layout-tree.js";
+import { MemberStatus, VolumeType } from "../../shared/states.js";
+import { EXTENT_UNIT_BYTES, extentPlace, MIB } from "../../shared/units.js";
+import { NbdClient } from "../harness/nbd-client.js";
+import { waitUntil } from "../harness/wait-until.js";
+import { ManagerStub } from "./manager-stub.js";
+import { TestProcess } from "./test-process.js";
+
+// Real processes, on a machine that may be busy with other things.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+export const LVOLID = 1;
+const DISK_GB = 3;
+const DISK_BYTES = DISK_GB * EXTENT_UNIT_BYTES + MIB;
+
+export interface RigOptions {
+  /** Disks in all, each with an export process of its own. */
+  readonly disks?: number;
+  /** Mirrors of 1 GB each; mirror m has its members on the first `redundancy` disks. */
+  readonly mirrors?: number;
+  readonly redundancy?: number;
+  readonly memberTimeoutMs?: number;
+}
+
+/** A disk in a file and the process that exports it. */
+class TestDisk {
+  readonly path: string;
+  readonly control: string;
+  bootId = "boot-1";
+  port = 0;
+  process: TestProcess | undefined;
+
+  constructor(
+    readonly pdskid: number,
+    readonly folder: string,
+  ) {
+    this.path = join(folder, `disk-${pdskid}`);
+    this.control = join(folder, `x${pdskid}`);
+    const file = openSync(this.path, "w");
+    ftruncateSync(file, DISK_BYTES);
+    closeSync(file);
+  }
+
+  async start(grants: object): Promise<void> {
+    if (this.port === 0) this.port = await freePort();
+    const spec = join(this.folder, `export-${this.pdskid}.json`);
+    const grantsFile = join(this.folder, `grants-${this.pdskid}.json`);
+    writeFileSync(grantsFile, JSON.stringify(grants));
+    const { pdskid, path, port, bootId, control: controlSocket } = this;
+    const document = {
+      pdskid,
+      path,
+      bytes: DISK_BYTES,
+      addresses: ["127.0.0.1"],
+      port,
+      bootId,
+      controlSocket,
+      grantsFile,
+    };
+    writeFileSync(spec, JSON.stringify({ ...document, logFormat: "json", logLevel: "info" }));
+    this.process = new TestProcess("agents/storage/nbd/export-main.js", spec, join(this.folder, "log"));
+    await waitUntil(`disk ${pdskid} is exported`, () => callControl(controlSocket, "status", {}, 1000));
+  }
+
+  async kill(): Promise<void> {
+    await this.process?.kill();
+  }
+}
+
+/** Disks, a manager and a volume process, all real but for the manager's database. Gone when the test ends. */
+export class Rig {
+  readonly manager = new ManagerStub();
+  readonly disks: TestDisk[] = [];
+  readonly folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : "/tmp", "vol-"));
+  volume: TestProcess | undefined;
+  isGranted = true;
+  #starts = 0;
+
+  private constructor(readonly options: Required<RigOptions>) {}
+
+  static async create(options: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig({ disks: 3, mirrors: 1, redundancy: 3, memberTimeoutMs: 1000, ...options });
+    onTestFinished(async ({ task }) => {
+      if (task.result?.state === "fail") process.stderr.write(`${task.name}\n${rig.log.slice(-6000)}\n`);
+      await rig.destroy();
+    });
+    await rig.manager.start();
+    for (let at = 1; at <= rig.options.disks; at += 1) rig.disks.push(new TestDisk(100 + at, rig.folder));
+    await Promise.all(rig.disks.map((disk) => rig.startDisk(disk)));
+    for (let at = 0; at < rig.options.mirrors; at += 1) {
+      const members = Array.from(
+        { length: rig.options.redundancy },
+        (_, n) => [rig.dextid(at, n), MemberStatus.INSYNC as MemberStatus] as const,
+      );
+      rig.manager.mirrors.set(rig.mirrorid(at), { version: 1, members: new Map(members) });
+    }
+    return rig;
+  }
+
+  get log(): string {
+    return readFileSync(join(this.folder, "log"), "utf8");
+  }
+  get socket(): string {
+    return join(this.folder, "lvol-00000001");
+  }
+  get link(): string {
+    return join(this.folder, "vol");
+  }
+  mirrorid(mirror: number): number {
+    return 10 + mirror;
+  }
+  /** The extent of a mirror on the disk number `disk` (from 0). */
+  dextid(mirror: number, disk: number): number {
+    return 1000 + mirror * 100 + disk;
+  }
+  disk(index: number): TestDisk {
+    const disk = this.disks[index];
+    if (disk === undefined) throw new Error(`there is no disk ${index}`);
+    return disk;
+  }
+
+  extent(mirror: number, disk: number, status: MemberStatus): ExtentNode {
+    const { pdskid, port } = this.disk(disk);
+    const iscsi_path = [`nbd://127.0.0.1:${port}/pdsk-${pdskid.toString(16).padStart(8, "0")}`];
+    const lvolspec = { pdskid, offset: mirror, ssvrid: disk + 1, iscsi_path, generation: 1 };
+    const lvolid = this.dextid(mirror, disk);
+    return {
+      lvolid,
+      lvoltype: VolumeType.DEXT,
+      capacity: 1,
+      mirror_status: status,
+      lvolspec,
+      labels: [],
+      components: [],
+    };
+  }
+
+  tree(): VolumeNode {
+    const node = { labels: [], mirror_status: 0 };
+    const mirrors = Array.from({ length: this.options.mirrors }, (_, at): MirrorNode => {
+      const row = this.manager.mirrors.get(this.mirrorid(at));
+      if (row === undefined) throw new Error("no such mirror");
+      const components = [...row.members].map(([dextid, status]) => this.extent(at, dextid % 100, status));
+      const lvolspec = { version: row.version };
+      return {
+        ...node,
+        mirror_status: MemberStatus.INSYNC,
+        lvolid: this.mirrorid(at),
+        lvoltype: VolumeType.MIRROR,
+        capacity: 1,
+        lvolspec,
+        components,
+      };
+    });
+    const capacity = this.options.mirrors;
+    const status = { labels: [], mirror_status: MemberStatus.INSYNC, capacity };
+    const linear = { ...status, lvolid: 2, lvoltype: VolumeType.LINEAR, lvolspec: {}, components: mirrors };
+    const lvolspec = { lvolname: "vol", redundancy: this.options.redundancy, assoc: [], ctime: "" };
+    return { ...status, lvolid: LVOLID, lvoltype: VolumeType.LVOL, lvolspec, components: [linear] };
+  }
+
+  grants(): object {
+    const extents = Array.from({ length: this.options.mirrors }, (_, at) => {
+      const { start, end } = extentPlace(at, 1);
+      return { start, end, dextid: 1000 + at };
+    });
+    return {
+      grants: this.isGranted ? [{ lvolid: LVOLID, epoch: this.manager.epoch, extents }] : [],
+      revoked: [],
+    };
+  }
+
+  startDisk(disk: TestDisk): Promise<void> {
+    return disk.start(this.grants());
+  }
+
+  /** Tells the export processes what is granted now. */
+  async pushGrants(disk: TestDisk): Promise<void> {
+    await callControl(disk.control, "setGrants", this.grants(), 5000);
+  }
+
+  /** Starts the volume process with the tree as the manager has it, and returns at once. */
+  launch(): TestProcess {
+    this.#starts += 1;
+    const spec = join(this.folder, `spec-${this.#starts}.json`);
+    const { memberTimeoutMs } = this.options;
+    const managers = [{ host: "127.0.0.1", port: this.manager.port }];
+    const { socket, link: nameLink, epochNow: epoch } = this;
+    const controlSocket = join(this.folder, "control");
+    const document = {
+      lvolstruct: this.tree(),
+      epoch,
+      incarnation: this.#starts,
+      managers,
+      memberTimeoutMs,
+      socket,
+      nameLink,
+      tcp: null,
+      controlSocket,
+    };
+    writeFileSync(spec, JSON.stringify(document));
+    this.volume = new TestProcess("agents/head/nbd/volume-main.js", spec, join(this.folder, "log"));
+    return this.volume;
+  }
+
+  get epochNow(): number {
+    return this.manager.epoch;
+  }
+
+  async attach(): Promise<void> {
+    this.launch();
+    await waitUntil("the volume is served", async () => (await this.status()).state === "serving");
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: what a test looks at in a status is its own affair
+  async status(): Promise<any> {
+    return await this.control("status", {});
+  }
+
+  control(method: string, params: object, timeoutMs = 60_000): Promise<unknown> {
+    return callControl(join(this.folder, "control"), method, params, timeoutMs);
+  }
+
+  resync(mirror: number, disk: number, remove: ExtentNode | null = null): Promise<unknown> {
+    const version = this.manager.mirrors.get(this.mirrorid(mirror))?.version ?? 0;
+    const add = this.extent(mirror, disk, MemberStatus.SPARE);
+    return this.control("replaceMember", { mirrorid: this.mirrorid(mirror), version, add, remove });
+  }
+
+  async open(): Promise<NbdClient> {
+    const client = await NbdClient.connect({ path: this.link });
+    onTestFinished(() => client.close().catch(() => undefined));
+    return client;
+  }
+
+  /** Bytes of a member's data, read behind the back of everything. */
+  peek(mirror: number, disk: number, offset: number, length: number): Buffer {
+    const file = openSync(this.disk(disk).path, "r");
+    const bytes = Buffer.alloc(length);
+    readSync(file, bytes, 0, length, extentPlace(mirror, 1).dataStart + offset);
+    closeSync(file);
+    return bytes;
+  }
+
+  /** The state of a member in the volume process. */
+  async memberState(mirror: number, disk: number): Promise<string | undefined> {
+    const found = (await this.status()).mirrors.find(
+      (row: { mirrorid: number }) => row.mirrorid === this.mirrorid(mirror),
+    );
+    return found?.members.find((member: { dextid: number }) => member.dextid === this.dextid(mirror, disk))
+      ?.state;
+  }
+
+  async destroy(): Promise<void> {
+    await this.volume?.kill();
+    await Promise.all(this.disks.map((disk) => disk.kill()));
+    await this.manager.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
