@@ -56,7 +56,8 @@ export async function runAgent(
     process.exit(0);
   } catch (error) {
     // What an operator can put right is a sentence; a stack trace would only bury it.
-    const isSentence = error instanceof VasError || error instanceof ListenError || error instanceof DamagedFileError;
+    const isSentence =
+      error instanceof VasError || error instanceof ListenError || error instanceof DamagedFileError;
     log.fatal(isSentence ? {} : { err: error }, `can't go on: ${describeError(error)}`);
     process.exit(1);
   }

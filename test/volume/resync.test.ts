@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { callControl } from "../../agents/common/control-socket.js";
 import { MemberStatus } from "../../shared/states.js";
 import { GIB, MIB } from "../../shared/units.js";
 import { randomData } from "../harness/random-data.js";
@@ -85,4 +86,23 @@ test("writes during a resync reach the new member, and it fails without harm whe
   for (let at = 0; at < 64; at += 1) {
     expect(rig.peek(0, 3, at * REGION, 3 * MIB).equals(rig.peek(0, 0, at * REGION, 3 * MIB))).toBe(true);
   }
+});
+
+test("a member that is only being copied to may lose its grant: its resync ends, and the volume goes on", async () => {
+  const rig = await Rig.create({ disks: 4 });
+  await rig.attach();
+  const client = await rig.open();
+  const withoutExtent = { grants: [{ lvolid: 1, epoch: 1, extents: [] }], revoked: [] };
+  const withoutVolume = { grants: [], revoked: [{ lvolid: 1, epoch: 1 }] };
+  for (const grants of [withoutExtent, withoutVolume]) {
+    await callControl(rig.disk(3).control, "setGrants", grants, 5000);
+    await expect(rig.resync(0, 3)).rejects.toThrow(/EIO|EHOSTDOWN/);
+    const data = randomData("still served", 65_536);
+    await client.write(0, data);
+    expect((await client.read(0, data.length)).equals(data)).toBe(true);
+  }
+  expect(rig.manager.insync(rig.mirrorid(0))).toHaveLength(3);
+  await rig.pushGrants(rig.disk(3));
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 3), MemberStatus.SPARE);
+  await rig.resync(0, 3);
 });

@@ -23,7 +23,7 @@ export interface DiskConnectionOptions {
   readonly memberTimeoutMs: Milliseconds;
   /** Connects to the disk in this incarnation; rejects with `PolicyRefusal` if the disk refuses this volume. */
   readonly connect: (incarnation: number, timeoutMs: Milliseconds, onClose: () => void) => Promise<NbdClient>;
-  /** The disk refuses this process: it was fenced. */
+  /** The disk refuses a member that counts: this process was fenced. */
   readonly onFenced: (why: string) => void;
   readonly log: Log;
 }
@@ -185,7 +185,8 @@ export class DiskConnection {
       this.completed += 1;
       user.lastCompleted = this.completed;
     }
-    if (errno === NbdErrno.EPERM && user?.inUse !== false) {
+    // One that is only being copied to may have been given up by the manager: that ends its resync, and nothing else.
+    if (errno === NbdErrno.EPERM && user?.inUse !== false && user?.counts !== false) {
       this.#options.onFenced(`${this.name} refused a ${request.command}: its grant is gone`);
       return;
     }
@@ -210,8 +211,11 @@ export class DiskConnection {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (error instanceof PolicyRefusal) {
-        onFenced(`${this.name} refuses this volume: ${error.message}`);
-        return;
+        if ([...this.#users].some((user) => user.counts)) {
+          onFenced(`${this.name} refuses this volume: ${error.message}`);
+          return;
+        }
+        this.#giveBack(() => true);
       }
       if (pauseMs === FIRST_PAUSE_MS) log.warn({ err: error }, `${this.name} can't be reached, trying on`);
       const next = Math.min(pauseMs * 2, LAST_PAUSE_MS);

@@ -10,6 +10,8 @@ export type DiskDone = (errno: number, data?: readonly Buffer[]) => void;
 export interface DiskUser {
   /** False once the member is out of use: its requests are not sent again. */
   readonly inUse: boolean;
+  /** Reads or acknowledgements depend on it; false while it is only being copied to. */
+  readonly counts: boolean;
   /** The last good copy: its requests wait for their disk, however long that takes. */
   readonly patient: boolean;
   /** Value of the disk's `completed` at this member's newest write that no flush need have covered. */

@@ -72,6 +72,10 @@ export class Member implements DiskUser {
     return this.state !== "failing" && this.state !== "out";
   }
 
+  get counts(): boolean {
+    return this.state === "insync" || this.state === "joining" || this.state === "failing";
+  }
+
   diskUp(): void {
     this.events.diskUp();
   }
