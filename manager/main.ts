@@ -27,6 +27,7 @@ import { openStore } from "./store/open-store.js";
 
 /** How long a stopping manager waits for calls and jobs that are under way; what is left is taken up at the next start. */
 const STOP_DEADLINE_MS = 5_000;
+const FORGET_INTERVAL_S = 600;
 /** Beyond its own deadline, what an attach may need to be undone before its caller is answered. */
 const UNDO_MARGIN_MS = 5_000;
 
@@ -65,7 +66,6 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   const duties = [
     { name: "heal mirrors", run: () => healMirrors(executor, silence, notices) },
     { name: "shred", run: async () => (await executor.runQuietly(beginShreds, {})) > 0 },
-    { name: "forget finished jobs", run: async () => executor.runQuietly(forgetFinishedJobs, {}) },
   ];
   const reconciler = new Reconciler(duties, settings.reconcile_interval * 1_000, log, () => runner.poke());
 
@@ -99,16 +99,15 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     retryPause: settings.server_check_retry * 1_000,
     signal: stopping.signal,
   };
-  const check = runPeriodically(
-    "server check",
-    settings.server_check_interval,
-    () => checkServers(watch),
-    log,
-  );
+  const forget = (): Promise<void> => executor.runQuietly(forgetFinishedJobs, {});
+  const periodic = [
+    runPeriodically("server check", settings.server_check_interval, () => checkServers(watch), log),
+    runPeriodically("forget finished jobs", FORGET_INTERVAL_S, forget, log),
+  ];
 
   const stop = async (): Promise<void> => {
     stopping.abort();
-    await check.destroy();
+    for (const task of periodic) await task.destroy();
     // Jobs first: callers that wait for them are answered, and the door can close.
     await Promise.all([reconciler.stop(), runner.stop(STOP_DEADLINE_MS)]);
     await door.close(STOP_DEADLINE_MS);

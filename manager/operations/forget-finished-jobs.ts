@@ -5,7 +5,6 @@ import type { Operation } from "./operation.js";
 const KEEP = 24 * 3_600_000;
 
 /** Finished jobs are forgotten after a day. */
-export const forgetFinishedJobs: Operation<Record<string, never>, false> = async (tx, _params, context) => {
+export const forgetFinishedJobs: Operation<Record<string, never>, void> = async (tx, _params, context) => {
   await deleteFinishedJobs(tx, context.now - KEEP);
-  return false;
 };

@@ -108,11 +108,19 @@ export const reportMemberInSync: Operation<MemberReport, { version: number }> = 
   return { version: await raiseMirrorVersion(tx, mirror.mirrorid) };
 };
 
-/** The version and members of a mirror, for the head that holds its volume's open epoch. */
-export const getMirror: Operation<MirrorRef, MirrorState> = async (tx, ref) => {
+/**
+ * The version and members of a mirror, for the head that holds its volume's open epoch.
+ *
+ * With `starting` a new process of the same epoch is about to trust the answer: the version rises, so that a report of
+ * the one before, sent before it died and held up on its way, changes nothing that the new one would not know (R1).
+ */
+export const getMirror: Operation<
+  MirrorRef & { readonly starting?: boolean | undefined },
+  MirrorState
+> = async (tx, ref) => {
   const { mirror, members } = await openMirror(tx, ref);
   return {
-    version: mirror.version,
+    version: ref.starting === true ? await raiseMirrorVersion(tx, mirror.mirrorid) : mirror.version,
     members: members.map((member) => ({ dextid: member.dextid, mirror_status: member.status })),
   };
 };

@@ -4,7 +4,7 @@ import { findDisk, raiseGeneration } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { deleteExtent, findExtent, insertExtents, nextToShred, updateExtent } from "../store/extents.js";
 import { returnRange } from "../store/free-ranges.js";
-import { insertJob, openJobs } from "../store/jobs.js";
+import { insertJob, openShredsByServer } from "../store/jobs.js";
 import { takeIds } from "../store/sequences.js";
 import { findVolume } from "../store/volumes.js";
 import { endJob } from "./held-job.js";
@@ -19,14 +19,8 @@ import { type AgentAddress, readGrants, type ServerGrant, storageAgent } from ".
  */
 export const beginShreds: Operation<Record<string, never>, number> = async (tx, _params, context) => {
   const { max_shred_tasks, max_shred_tasks_per_server, shred_slice_gb } = context.settings;
-  const open = (await openJobs(tx)).filter((job) => job.kind === "shred");
-  const perServer = new Map<number, number>();
-  for (const job of open) {
-    const extent = await findExtent(tx, job.subject);
-    const disk = extent && (await findDisk(tx, extent.pdskid));
-    if (disk !== undefined) perServer.set(disk.ssvrid, (perServer.get(disk.ssvrid) ?? 0) + 1);
-  }
-  let room = max_shred_tasks - open.length;
+  const perServer = await openShredsByServer(tx);
+  let room = max_shred_tasks - [...perServer.values()].reduce((total, count) => total + count, 0);
   let began = 0;
   for (const extent of await nextToShred(tx, max_shred_tasks)) {
     const busy = perServer.get(extent.ssvrid) ?? 0;

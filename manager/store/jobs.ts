@@ -222,3 +222,17 @@ export async function resyncsByHead(tx: Tx): Promise<Map<number, number>> {
     .execute();
   return new Map(rows.map((row) => [row.hsvrid ?? 0, row.count]));
 }
+
+/** Open shreds by storage server; servers without any are absent. */
+export async function openShredsByServer(tx: Tx): Promise<Map<number, number>> {
+  const rows = await tx
+    .selectFrom("job")
+    .innerJoin("extent", "extent.dextid", "job.subject")
+    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .select(["disk.ssvrid", (query) => query.fn.countAll<number>().as("count")])
+    .where("job.kind", "=", "shred")
+    .where("job.status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .groupBy("disk.ssvrid")
+    .execute();
+  return new Map(rows.map((row) => [row.ssvrid, row.count]));
+}

@@ -58,6 +58,7 @@ const statements = [
      last_error TEXT NOT NULL DEFAULT '', run_at INTEGER NOT NULL, created_at INTEGER NOT NULL,
      finished_at INTEGER, result TEXT NOT NULL DEFAULT '')`,
   `CREATE UNIQUE INDEX job_open ON job (kind, subject) WHERE status IN (1, 2)`,
+  `CREATE INDEX job_finished ON job (finished_at) WHERE finished_at IS NOT NULL`,
   `CREATE INDEX job_due ON job (run_at) WHERE status = 1`,
   `CREATE TABLE event (
      seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, eventid INTEGER NOT NULL, target INTEGER NOT NULL,

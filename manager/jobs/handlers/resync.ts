@@ -65,12 +65,17 @@ function notAccepted(): VasError {
   return new VasError("EAGAIN", "the head copied the member, but its report was not accepted");
 }
 
+/** What a head answers when it is the volume process that could not do it: it is starting, or it ended. */
+const NO_FAULT_OF_THE_DISK: readonly string[] = ["EAGAIN", "ECANCELED"];
+
 /** An attempt counts against the member only if its server answers: one that is away is no fault of the disk (DESIGN §9). */
 async function putBack(job: JobRow, plan: ResyncPlan, error: VasError, tools: HandlerTools): Promise<void> {
-  const counts = await tools.agents.callStorage(plan.grant.agent, "helloWorld", {}).then(
-    () => true,
-    () => false,
-  );
+  const counts =
+    !NO_FAULT_OF_THE_DISK.includes(error.errno) &&
+    (await tools.agents.callStorage(plan.grant.agent, "helloWorld", {}).then(
+      () => true,
+      () => false,
+    ));
   const pause = Math.min(tools.settings.max_retry_pause * 1_000, 500 * 2 ** Math.min(job.attempts, 20));
   tools.log.warn({ err: error, counts }, "resync failed");
   await tools.executor.run(retryResync, {
