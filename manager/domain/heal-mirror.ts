@@ -8,11 +8,11 @@ export interface HealingMember extends Member {
   /** Its server and its disk can be asked. */
   readonly reachable: boolean;
   /**
-   * `away`: its server was declared lost, or has been silent for `replace_after`; it may come back before it is
-   * replaced. `gone`: it will not: its disk failed, or it was declared failed, or its resync failed three times while
-   * its server answered.
+   * `away`: its server was declared lost, or has been silent for `replace_after`, or its resync failed three times
+   * while its server answered; it may be good again before another takes its place. `failed`: a person or monitor
+   * declared the extent failed. `gone`: its disk was declared failed, so nothing of it can be used any more.
    */
-  readonly lost: "no" | "away" | "gone";
+  readonly lost: "no" | "away" | "failed" | "gone";
 }
 
 export interface HealingMirror {
@@ -29,13 +29,15 @@ export interface HealingPlan {
   readonly forget: readonly number[];
   /** Out of the mirror: it is whole without them. */
   readonly release: readonly number[];
-  /** INSYNC members of a detached volume on lost disks: no content to count on any more. */
+  /** INSYNC members of a detached volume that were declared failed: no content to count on any more. */
   readonly drop: readonly number[];
-  /** SPARE members that never come back: FAULTY. */
+  /** SPARE members on failed disks: FAULTY. */
   readonly giveUp: readonly number[];
   /** SPARE members that may come back: FAULTY once every replacement has a place. */
   readonly giveUpIfPlaced: readonly number[];
-  /** New members to place. */
+  /** How many members the mirror is short of, counting those that are to be resynced. */
+  readonly missing: number;
+  /** New members to place now. */
   readonly place: number;
   /** Members that can be brought in sync now. */
   readonly resync: readonly number[];
@@ -51,25 +53,30 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
   const insync = of(MemberStatus.INSYNC);
   const whole = insync.filter((member) => !isLost(member)).length >= redundancy;
 
-  // The last good copy stays, lost or not (D3): a disk that was reported by mistake still has it.
-  const keepsOne = insync.some((member) => !isLost(member));
-  const lostInsync = insync.filter(isLost);
+  // The last good copy stays, lost or not (D3): a disk that was reported by mistake still has it. In a detached volume
+  // a copy whose server is merely away misses nothing meanwhile, and stays as well (R2).
+  const lostInsync = insync.filter(({ lost }) => lost === "failed" || lost === "gone");
+  const keepsOne = lostInsync.length < insync.length;
   const drop = mirror.bound ? [] : keepsOne ? lostInsync : lostInsync.slice(1);
 
+  const hasSource = insync.some((member) => member.reachable);
   const spares = of(MemberStatus.SPARE);
   const staying = members.filter(
     (member) => !isLost(member) && (isGood(member) || member.status === MemberStatus.SPARE),
   ).length;
-  // Another copy is needed beside a lost last one, too: it is copied from there if it can still be read.
-  const place = Math.max(0, redundancy - staying);
+  // Another copy is needed beside a lost last one, too: it is copied from there if it can still be read. Only an
+  // attached volume's head can fill it.
+  const missing = Math.max(0, redundancy - staying);
 
   return {
     forget: ids(forget),
     release: whole ? ids([...of(MemberStatus.FAULTY), ...spares.filter(isLost)]) : [],
     drop: ids(drop),
     giveUp: ids(spares.filter((member) => member.lost === "gone")),
-    giveUpIfPlaced: ids(spares.filter((member) => member.lost === "away")),
-    place: mirror.untouched || insync.length > 0 ? place : 0,
-    resync: mirror.bound ? ids(spares.filter((member) => member.reachable && !isLost(member))) : [],
+    giveUpIfPlaced: ids(spares.filter(({ lost }) => lost === "away" || lost === "failed")),
+    missing,
+    place: mirror.untouched || (mirror.bound && insync.length > 0) ? missing : 0,
+    resync:
+      mirror.bound && hasSource ? ids(spares.filter((member) => member.reachable && !isLost(member))) : [],
   };
 }

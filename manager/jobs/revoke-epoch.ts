@@ -2,10 +2,11 @@ import { VasError } from "../../shared/errors.js";
 import type { Attachment } from "../operations/read-attachment.js";
 import type { HandlerTools } from "./handler.js";
 
-/** Asks storage servers at the same time. @returns the ids of those that gave no answer, and the first other error. */
+/** Asks storage servers at the same time. @returns the ids of those that did not do it, and the first refusal of us. */
 async function askAll(
   attachment: Attachment,
   ask: (grant: Attachment["grants"][number]) => Promise<unknown>,
+  tools: HandlerTools,
 ): Promise<{ unasked: number[]; refusal: VasError | undefined }> {
   const unasked: number[] = [];
   let refusal: VasError | undefined;
@@ -15,9 +16,13 @@ async function askAll(
         await ask(grant);
       } catch (error) {
         if (!(error instanceof VasError)) throw error;
-        // ENOENT: the server is there, but does not serve the disk, which is as good as absent.
-        if (error.errno === "EHOSTDOWN" || error.errno === "ENOENT") unasked.push(grant.ssvrid);
-        else refusal ??= error;
+        // Whatever the reason – no answer, a disk that it does not serve, an export that does not obey –, the server
+        // has not done it. EPERM alone is about us: another cluster's agent, or a newer manager.
+        if (error.errno === "EPERM") refusal ??= error;
+        else {
+          tools.log.warn({ err: error, ssvrid: grant.ssvrid }, "a storage server could not be asked");
+          unasked.push(grant.ssvrid);
+        }
       }
     }),
   );
@@ -32,8 +37,17 @@ async function askAll(
  */
 export async function grantEpoch(attachment: Attachment, tools: HandlerTools): Promise<number[]> {
   const { lvolid, epoch, grant_version: version, hsvrid } = attachment.volume;
-  const { unasked, refusal } = await askAll(attachment, ({ agent, extents }) =>
-    tools.agents.callStorage(agent, "grantExtents", { lvolid, epoch, hsvrid: hsvrid ?? 0, version, extents }),
+  const { unasked, refusal } = await askAll(
+    attachment,
+    ({ agent, extents }) =>
+      tools.agents.callStorage(agent, "grantExtents", {
+        lvolid,
+        epoch,
+        hsvrid: hsvrid ?? 0,
+        version,
+        extents,
+      }),
+    tools,
   );
   if (refusal !== undefined) throw refusal;
   return unasked;
@@ -48,8 +62,10 @@ export async function grantEpoch(attachment: Attachment, tools: HandlerTools): P
  */
 export async function revokeEpoch(attachment: Attachment, tools: HandlerTools): Promise<number[]> {
   const { lvolid, epoch } = attachment.volume;
-  const { unasked, refusal } = await askAll(attachment, ({ agent }) =>
-    tools.agents.callStorage(agent, "revokeEpoch", { lvolid, epoch }),
+  const { unasked, refusal } = await askAll(
+    attachment,
+    ({ agent }) => tools.agents.callStorage(agent, "revokeEpoch", { lvolid, epoch }),
+    tools,
   );
   if (refusal !== undefined) throw refusal;
   return unasked;

@@ -101,11 +101,11 @@ export class JobRunner {
   }
 
   async #pump(): Promise<void> {
-    const { executor, clock } = this.options;
+    const { executor, clock, maxPause } = this.options;
     await this.#tellWaiters();
-    const { jobs, nextAt } = await executor.runQuietly(claimJobs, {});
+    const { jobs, nextAt } = await executor.runQuietly(claimJobs, { running: new Set(this.#running.keys()) });
     for (const job of jobs) this.#begin(job);
-    if (nextAt !== undefined) this.#wakeIn(Math.max(0, nextAt - clock.now()));
+    if (nextAt !== undefined) this.#wakeIn(Math.min(maxPause, Math.max(0, nextAt - clock.now())));
   }
 
   #wakeIn(pause: Milliseconds): void {

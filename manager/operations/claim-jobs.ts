@@ -5,6 +5,7 @@ import {
   dueJobs,
   findJob,
   nextRunAt,
+  releaseJob,
   releaseJobs,
   runningJobs,
   updateHeldJob,
@@ -26,20 +27,32 @@ export interface ClaimedJobs {
 /**
  * Takes the jobs that may start now: due, and within the limits – one resync and one shred per disk, and so many in
  * all. Resyncs with the fewest good copies go first.
+ *
+ * @param running ids of the jobs whose handlers run in this process.
  */
-export const claimJobs: Operation<Record<string, never>, ClaimedJobs> = async (tx, _params, context) => {
-  const { max_resync_tasks, max_shred_tasks } = context.settings;
+export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, ClaimedJobs> = async (
+  tx,
+  { running },
+  context,
+) => {
+  const { max_resync_tasks, max_shred_tasks, max_retry_pause } = context.settings;
+  const maxPause = max_retry_pause * 1_000;
   const busyDisks = new Set<string>();
   const count = { resync: 0, shred: 0, binding: 0 };
   const slot = (kind: string): keyof typeof count =>
     kind === "resync" || kind === "shred" ? kind : "binding";
   for (const job of await runningJobs(tx)) {
+    // Its handler ended without being able to say so, for example because the disk was full at that moment.
+    if (!running.has(job.jobid)) {
+      await releaseJob(tx, job.jobid);
+      continue;
+    }
     count[slot(job.kind)] += 1;
     if (job.pdskid !== null) busyDisks.add(`${job.kind} ${job.pdskid}`);
   }
   const room = { resync: max_resync_tasks, shred: max_shred_tasks, binding: MAX_BINDING_JOBS };
   const jobs: JobRow[] = [];
-  for (const due of await dueJobs(tx, context.now, LOOK_AHEAD)) {
+  for (const due of await dueJobs(tx, context.now, maxPause, LOOK_AHEAD)) {
     const kind = slot(due.kind);
     const disk = `${due.kind} ${due.pdskid}`;
     if (count[kind] >= room[kind] || (due.pdskid !== null && busyDisks.has(disk))) continue;

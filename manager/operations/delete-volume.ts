@@ -1,7 +1,6 @@
-import { MemberStatus } from "../../shared/states.js";
 import { assertUnbound } from "../domain/volume-rules.js";
 import { membersOfVolume } from "../store/extents.js";
-import { cancelOpenJobs } from "../store/jobs.js";
+import { cancelResyncsOfVolume } from "../store/jobs.js";
 import { deleteVolumeRows } from "../store/volumes.js";
 import { dismissMember } from "./dismiss-member.js";
 import type { Operation } from "./operation.js";
@@ -11,14 +10,9 @@ import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
 export const deleteVolume: Operation<VolumeRef, 0> = async (tx, ref, context) => {
   const volume = await resolveVolume(tx, ref);
   assertUnbound(volume);
+  const gone = { now: context.now, result: "ECANCELED", last_error: "the volume was deleted" };
+  await cancelResyncsOfVolume(tx, volume.lvolid, gone);
   for (const member of await membersOfVolume(tx, volume.lvolid)) {
-    if (member.status === MemberStatus.SPARE) {
-      await cancelOpenJobs(tx, ["resync"], member.dextid, {
-        now: context.now,
-        result: "ECANCELED",
-        last_error: "the volume was deleted",
-      });
-    }
     await dismissMember(tx, member, volume.lvolid);
   }
   await deleteVolumeRows(tx, volume.lvolid);

@@ -1,7 +1,7 @@
 import { VasError } from "../../shared/errors.js";
 import { showMirror, showStorageServer } from "../../shared/ids.js";
 import { MemberStatus } from "../../shared/states.js";
-import { isLastGood } from "../domain/member-rules.js";
+import { isGood } from "../domain/member-rules.js";
 import { nameVolume } from "../domain/volume-rules.js";
 import { membersOfVolume, moveMember } from "../store/extents.js";
 import { findVolume, raiseMirrorVersion } from "../store/volumes.js";
@@ -19,20 +19,22 @@ export const dropUnaskedMembers: Operation<
 > = async (tx, params, context) => {
   await assertHeld(tx, params.jobid, context);
   const volume = await findVolume(tx, params.lvolid);
+  const good = new Map<number, number>();
   const members = await membersOfVolume(tx, params.lvolid);
   for (const member of members) {
+    if (isGood(member)) good.set(member.mirrorid, (good.get(member.mirrorid) ?? 0) + 1);
+  }
+  for (const member of members) {
     if (member.status !== MemberStatus.INSYNC || !params.ssvrids.includes(member.ssvrid)) continue;
-    // Earlier rounds of this loop count: two servers may hold the last two copies.
-    const mirror = (await membersOfVolume(tx, params.lvolid)).filter(
-      (other) => other.mirrorid === member.mirrorid,
-    );
-    if (isLastGood(mirror, member.dextid)) {
+    const left = (good.get(member.mirrorid) ?? 0) - 1;
+    if (left === 0) {
       throw new VasError(
         "EHOSTDOWN",
-        `storage server ${showStorageServer(member.ssvrid)} can't be reached and holds the last good copy of mirror ` +
+        `storage server ${showStorageServer(member.ssvrid)} can't be asked and holds the last good copy of mirror ` +
           `${showMirror(member.mirrorid)} of ${volume === undefined ? "the volume" : nameVolume(volume)}; bring it back`,
       );
     }
+    good.set(member.mirrorid, left);
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.SPARE);
     await raiseMirrorVersion(tx, member.mirrorid);
   }

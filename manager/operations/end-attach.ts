@@ -62,6 +62,12 @@ export const failAttach: Operation<FailedAttach, void> = async (tx, params, cont
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };
 
+/** From now on the head may have been told of the members: none of them is dropped behind its back. */
+export const beginServing: Operation<AttachJob, void> = async (tx, { jobid }, context) => {
+  await assertHeld(tx, jobid, context);
+  await updateHeldJob(tx, jobid, context.serial, { phase: "serve" });
+};
+
 /**
  * The attach is given up: its epoch closes now, and the job goes on to take back what it gave, under an event id of
  * its own.
@@ -73,7 +79,11 @@ export const giveUpAttach: Operation<FailedAttach, JobRow> = async (tx, params, 
   await closeEpoch(tx, params.lvolid);
   const { errno, sentence } = params.error;
   // The reason stays what it is, whatever the attempts to undo it run into.
-  const payload = JSON.stringify({ ...JSON.parse(job.payload), reason: sentence });
+  const payload = JSON.stringify({
+    ...JSON.parse(job.payload),
+    served: job.phase === "serve",
+    reason: sentence,
+  });
   const change = {
     phase: "undo",
     eventid: await takeEventId(tx),

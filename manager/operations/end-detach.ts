@@ -1,7 +1,6 @@
 import type { VasError } from "../../shared/errors.js";
-import { BindEvent, BindStatus, JobStatus, MemberStatus } from "../../shared/states.js";
-import { membersOfVolume } from "../store/extents.js";
-import { cancelOpenJobs } from "../store/jobs.js";
+import { BindEvent, BindStatus, JobStatus } from "../../shared/states.js";
+import { cancelResyncsOfVolume, updateHeldJob } from "../store/jobs.js";
 import { closeEpoch, findVolume, moveBinding } from "../store/volumes.js";
 import { assertHeld, endJob, JobGone } from "./held-job.js";
 import type { Operation } from "./operation.js";
@@ -15,6 +14,7 @@ interface DetachJob {
 /** The head confirmed that no process of the epoch lives: nothing of it is accepted from now on. */
 export const closeDetached: Operation<DetachJob, void> = async (tx, params, context) => {
   await assertHeld(tx, params.jobid, context);
+  await updateHeldJob(tx, params.jobid, context.serial, { phase: "revoke" });
   await closeEpoch(tx, params.lvolid);
 };
 
@@ -24,14 +24,8 @@ export const finishDetach: Operation<DetachJob, void> = async (tx, params, conte
   if (volume === undefined || volume.bind_event !== BindEvent.UNBINDING) {
     throw new JobGone(`volume ${params.lvolid} is not being detached any more`);
   }
-  for (const member of await membersOfVolume(tx, params.lvolid)) {
-    if (member.status !== MemberStatus.SPARE) continue;
-    await cancelOpenJobs(tx, ["resync"], member.dextid, {
-      now: context.now,
-      result: "ECANCELED",
-      last_error: "the volume was detached",
-    });
-  }
+  const gone = { now: context.now, result: "ECANCELED", last_error: "the volume was detached" };
+  await cancelResyncsOfVolume(tx, params.lvolid, gone);
   await moveBinding(tx, params.lvolid, volume, {
     bind_status: BindStatus.UNBOUND,
     bind_event: BindEvent.NONE,

@@ -1,7 +1,6 @@
-import { BindEvent, FailureTarget, MemberStatus } from "../../shared/states.js";
+import { BindEvent, FailureTarget } from "../../shared/states.js";
 import { EventType, recordEvent } from "../store/events.js";
-import { membersOfVolume } from "../store/extents.js";
-import { cancelOpenJobs, findOpenJob, insertJob } from "../store/jobs.js";
+import { cancelOpenJobs, cancelResyncsOfVolume, findOpenJob, insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { moveBinding, type VolumeRow } from "../store/volumes.js";
 import type { OperationContext } from "./operation.js";
@@ -20,9 +19,7 @@ export async function fenceVolume(
   if ((await findOpenJob(tx, "fence", volume.lvolid)) !== undefined) return;
   const gone = { now: context.now, result: "EHOSTDOWN", last_error: reason };
   await cancelOpenJobs(tx, ["attach", "detach"], volume.lvolid, gone);
-  for (const member of await membersOfVolume(tx, volume.lvolid)) {
-    if (member.status === MemberStatus.SPARE) await cancelOpenJobs(tx, ["resync"], member.dextid, gone);
-  }
+  await cancelResyncsOfVolume(tx, volume.lvolid, gone);
   await moveBinding(tx, volume.lvolid, volume, {
     bind_status: volume.bind_status,
     bind_event: BindEvent.UNBINDING,

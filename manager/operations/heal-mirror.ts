@@ -31,11 +31,14 @@ export interface HealingRequest {
   readonly mirrorid: number;
   /** Servers that have been silent for `replace_after`; empty while the brake is on. */
   readonly silentTooLong: ReadonlySet<number>;
+  /** Lengths of mirrors for which there was no room a moment ago: not looked for again in the same round. */
+  readonly noRoomFor?: ReadonlySet<number>;
 }
 
 /** What was done, and what could not be: `noRoom` is the sentence of ENOSPC. */
 export interface HealingResult {
   readonly changed: boolean;
+  readonly length: number;
   readonly noRoom: string | undefined;
 }
 
@@ -46,7 +49,7 @@ export interface HealingResult {
 export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, request, context) => {
   const mirror = await findMirror(tx, request.mirrorid);
   const volume = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || volume === undefined) return { changed: false, noRoom: undefined };
+  if (mirror === undefined || volume === undefined) return { changed: false, length: 0, noRoom: undefined };
   const servers = new Map((await allStorageServers(tx)).map((server) => [server.ssvrid, server]));
   const members = await membersOfMirror(tx, mirror.mirrorid);
   const byId = new Map(members.map((member) => [member.dextid, member]));
@@ -59,18 +62,18 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   });
 
   const rows = (ids: readonly number[]): MemberRow[] => ids.flatMap((id) => byId.get(id) ?? []);
-  const { placed, noRoom } = await placeMembers(
-    tx,
-    { volume, mirror, members, givenUp: new Set(plan.giveUp), count: plan.place, servers },
-    context,
-  );
+  const placement = { volume, mirror, members, givenUp: new Set(plan.giveUp), count: plan.place, servers };
+  const { placed, noRoom } = request.noRoomFor?.has(mirror.length)
+    ? { placed: 0, noRoom: undefined }
+    : await placeMembers(tx, placement, context);
   // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
   for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, volume.lvolid);
   for (const member of rows(plan.drop)) {
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
   }
-  // A member that may still come back is given up only when another has taken its place.
-  const givenUp = [...rows(plan.giveUp), ...(noRoom === undefined ? rows(plan.giveUpIfPlaced) : [])];
+  // A member that may still be good again is given up only when others have taken all places.
+  const isFull = placed >= plan.missing;
+  const givenUp = [...rows(plan.giveUp), ...(isFull ? rows(plan.giveUpIfPlaced) : [])];
   for (const member of givenUp) {
     await cancelOpenJobs(tx, ["resync"], member.dextid, {
       now: context.now,
@@ -91,7 +94,7 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
     await raiseGrantVersion(tx, volume.lvolid);
   }
   const began = bound ? await beginResyncs(tx, rows(plan.resync), context) : 0;
-  return { changed: changed || began > 0, noRoom };
+  return { changed: changed || began > 0, length: mirror.length, noRoom };
 };
 
 function assess(
@@ -101,14 +104,15 @@ function assess(
 ): HealingMember {
   const serverUp = server !== undefined && isUp(server.priority);
   const diskUp = isUp(member.disk_priority);
-  const gone =
-    member.disk_priority === Priority.FAULTY || member.lost === 1 || member.failures >= MAX_RESYNC_FAILURES;
+  const isAway =
+    server?.lost === 1 || silentTooLong.has(member.ssvrid) || member.failures >= MAX_RESYNC_FAILURES;
+  const hasFailed = member.lost === 1 ? "failed" : isAway ? "away" : "no";
   return {
     dextid: member.dextid,
     ssvrid: member.ssvrid,
     status: member.status,
     reachable: serverUp && diskUp,
-    lost: gone ? "gone" : server?.lost === 1 || silentTooLong.has(member.ssvrid) ? "away" : "no",
+    lost: member.disk_priority === Priority.FAULTY ? "gone" : hasFailed,
   };
 }
 
@@ -131,19 +135,19 @@ async function placeMembers(
   const taken = members
     .filter((member) => member.status !== MemberStatus.FAULTY && !givenUp.has(member.dextid))
     .map(({ ssvrid }) => ({ ssvrid, zone: servers.get(ssvrid)?.zone ?? "" }));
+  const disks = new Set(members.map((member) => member.pdskid));
   const status = volume.epoch === 0 ? MemberStatus.ALLOCATED : MemberStatus.SPARE;
   for (let placed = 0; placed < count; placed += 1) {
     let place: ReturnType<typeof planReplacement>;
     try {
-      place = planReplacement({
-        length: mirror.length,
-        members: taken,
-        candidates: await placementCandidates(tx),
-      });
+      // Not on a disk that holds another extent of the mirror, also one that is out of use: its head may know both.
+      const candidates = (await placementCandidates(tx)).filter(({ pdskid }) => !disks.has(pdskid));
+      place = planReplacement({ length: mirror.length, members: taken, candidates });
     } catch (error) {
       if (error instanceof VasError && error.errno === "ENOSPC") return { placed, noRoom: error.sentence };
       throw error;
     }
+    disks.add(place.pdskid);
     taken.push({ ssvrid: place.ssvrid, zone: servers.get(place.ssvrid)?.zone ?? "" });
     const [dextid = 0] = await takeIds(tx, "lvol", 1);
     const { pdskid, offset } = place;

@@ -3,6 +3,7 @@ import { showHeadServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
 import { BindEvent, BindStatus, Priority } from "../../shared/states.js";
+import { isUp } from "../domain/member-rules.js";
 import { takeIds } from "../store/sequences.js";
 import {
   findHeadServer,
@@ -50,6 +51,9 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
   if (params.boot_id === undefined && server.priority === Priority.HIGH) {
     throw new VasError("EEXIST", `head server ${showHeadServer(hsvrid)} is registered and not OFFLINE`);
   }
+  // The repeated registration of an agent that has run all along does not undo what a person declared, and a head that
+  // does not answer is found again by the server check.
+  if (!isUp(server.priority) && params.starting === false) return hsvrid;
   await updateHeadServer(tx, hsvrid, {
     priority: Priority.HIGH,
     port: params.port ?? server.port,

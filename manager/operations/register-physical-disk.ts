@@ -45,7 +45,7 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
   const disk = await findKnown(tx, params);
   if (disk === undefined) return insertNew(tx, params, sectors, capacity);
   if (disk.ssvrid !== params.ssvrid) await assertMayMove(tx, disk);
-  else if (isUp(disk.priority) && params.pdskid === undefined) {
+  else if (!mayReturn(disk) && params.pdskid === undefined) {
     throw new VasError("EEXIST", `disk ${showDisk(disk.pdskid)} is registered and neither OFFLINE nor HALT`);
   }
   if (capacity < disk.capacity) {
@@ -56,7 +56,7 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
   }
   if (capacity > disk.capacity) await addUnshredded(tx, disk.pdskid, disk.capacity, capacity - disk.capacity);
 
-  const back = disk.priority === Priority.OFFLINE || disk.priority === Priority.HALT;
+  await giveWayToPath(tx, disk.pdskid, params);
   await updateDisk(tx, disk.pdskid, {
     ssvrid: params.ssvrid,
     local_path: params.local_path,
@@ -64,10 +64,28 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
     sectors,
     capacity,
     nbd_port: params.nbd_port ?? disk.nbd_port,
-    ...(back && server.lost === 0 ? { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH } : {}),
+    ...(mayReturn(disk) && isUp(server.priority)
+      ? { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH }
+      : {}),
   });
   return disk.pdskid;
 };
+
+function mayReturn(disk: DiskRow): boolean {
+  return disk.priority === Priority.OFFLINE || disk.priority === Priority.HALT;
+}
+
+/** Device names move at a reboot (R12): the disk that had this one until now is registered under its new one later. */
+async function giveWayToPath(tx: Tx, pdskid: number, { ssvrid, local_path, serial }: Params): Promise<void> {
+  const holder = await findDiskByPath(tx, ssvrid, local_path);
+  if (holder !== undefined && holder.pdskid !== pdskid) {
+    await updateDisk(tx, holder.pdskid, { local_path: `${local_path} (was ${showDisk(holder.pdskid)})` });
+  }
+  const twin = serial === undefined ? undefined : await findDiskBySerial(tx, serial);
+  if (twin !== undefined && twin.pdskid !== pdskid) {
+    throw new VasError("EEXIST", `serial: disk ${showDisk(twin.pdskid)} has this serial too`);
+  }
+}
 
 async function findKnown(tx: Tx, params: Params): Promise<DiskRow | undefined> {
   if (params.pdskid !== undefined) {

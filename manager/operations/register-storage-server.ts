@@ -53,7 +53,8 @@ export const registerStorageServer: Operation<
     );
   }
   // The repeated registration of an agent that has run all along does not undo what a person declared.
-  if (server.lost === 1 && params.starting === false) return ssvrid;
+  // Nor does it prove that a server which does not answer can be reached: the server check finds that out.
+  if ((server.lost === 1 || server.silent === 1) && params.starting === false) return ssvrid;
   await updateStorageServer(tx, ssvrid, {
     ...(isUp(server.priority) ? {} : { priority: Priority.HIGH }),
     port: params.port ?? server.port,

@@ -1,11 +1,13 @@
 import { showDisk, showExtent } from "../../shared/ids.js";
 import { FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
+import { isUp } from "../domain/member-rules.js";
 import { findDisk, raiseGeneration } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { deleteExtent, findExtent, insertExtents, nextToShred, updateExtent } from "../store/extents.js";
 import { returnRange } from "../store/free-ranges.js";
 import { insertJob, openShredsByServer } from "../store/jobs.js";
 import { takeIds } from "../store/sequences.js";
+import { findStorageServer } from "../store/servers.js";
 import { findVolume } from "../store/volumes.js";
 import { endJob } from "./held-job.js";
 import type { Operation } from "./operation.js";
@@ -84,7 +86,11 @@ export const readShred: Operation<{ readonly dextid: number }, ShredPlan | undef
 ) => {
   const extent = await findExtent(tx, dextid);
   const disk = extent && (await findDisk(tx, extent.pdskid));
-  if (extent?.status !== MemberStatus.NEEDSHRED || disk === undefined) return undefined;
+  const server = disk && (await findStorageServer(tx, disk.ssvrid));
+  if (extent?.status !== MemberStatus.NEEDSHRED || disk === undefined || server === undefined)
+    return undefined;
+  // Begun anew when it can be: a job that waits for a dead disk would hold a place that others need.
+  if (!isUp(disk.priority) || !isUp(server.priority)) return undefined;
   const agent = await storageAgent(tx, disk.ssvrid);
   const { pdskid, offset, length, generation, last_lvolid: lvolid } = extent;
   const place = { dextid, pdskid, offset, length, generation, agent };

@@ -59,7 +59,7 @@ export async function insertExtents(tx: Tx, rows: readonly ExtentRow[]): Promise
   }
 }
 
-/** Rows of one INSERT: 9 columns each, far below SQLite's 32,766 parameters. */
+/** Rows of one INSERT: 10 columns each, far below SQLite's 32,766 parameters. */
 const INSERT_ROWS = 200;
 
 export async function deleteExtent(tx: Tx, dextid: number): Promise<void> {

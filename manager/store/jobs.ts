@@ -88,14 +88,17 @@ const jobPlaces = (tx: Tx) =>
     .select(["job.jobid", "job.kind", "job.subject", "extent.pdskid", "disk.ssvrid"])
     .$narrowType<{ kind: JobKind }>();
 
-/** Jobs whose time has come, in the order in which they should start. */
-export async function dueJobs(tx: Tx, now: number, limit: number): Promise<DueJob[]> {
+/**
+ * Jobs whose time has come, in the order in which they should start. One that waits for longer than any pause lasts was
+ * put off by a clock that has been set back since, and is due as well.
+ */
+export async function dueJobs(tx: Tx, now: number, maxPause: number, limit: number): Promise<DueJob[]> {
   const goodCopies = sql<number>`(CASE WHEN job.kind = 'resync' THEN
     (SELECT count(*) FROM extent AS copy WHERE copy.mirrorid = extent.mirrorid AND copy.status = 2) ELSE 0 END)`;
   return jobPlaces(tx)
     .select(goodCopies.as("good_copies"))
     .where("job.status", "=", JobStatus.PENDING)
-    .where("job.run_at", "<=", now)
+    .where((test) => test.or([test("job.run_at", "<=", now), test("job.run_at", ">", now + maxPause)]))
     .orderBy("good_copies")
     .orderBy("job.jobid")
     .limit(limit)
@@ -139,6 +142,16 @@ export async function releaseJobs(tx: Tx): Promise<number> {
   return Number(result.numUpdatedRows);
 }
 
+/** Puts a running job back in the queue. */
+export async function releaseJob(tx: Tx, jobid: number): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set({ status: JobStatus.PENDING, holder: null })
+    .where("jobid", "=", jobid)
+    .where("status", "=", JobStatus.RUNNING)
+    .execute();
+}
+
 /** Changes a job that this holder runs. @returns false if it does not run it any more. */
 export async function updateHeldJob(
   tx: Tx,
@@ -178,14 +191,30 @@ export async function cancelOpenJobs(
     .execute();
 }
 
-/** Lets a waiting job run now. */
-export async function hastenJobs(tx: Tx, kind: JobKind, subject: number, now: number): Promise<void> {
+/** Ends the open resyncs of all mirrors of a volume, because it is not served any more. */
+export async function cancelResyncsOfVolume(
+  tx: Tx,
+  lvolid: number,
+  change: { readonly now: number; readonly result: string; readonly last_error: string },
+): Promise<void> {
   await tx
     .updateTable("job")
-    .set({ run_at: now })
-    .where("kind", "=", kind)
-    .where("subject", "=", subject)
-    .where("status", "=", JobStatus.PENDING)
+    .set({
+      status: JobStatus.CANCELED,
+      holder: null,
+      finished_at: change.now,
+      result: change.result,
+      last_error: change.last_error,
+    })
+    .where("kind", "=", "resync")
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .where("subject", "in", (query) =>
+      query
+        .selectFrom("extent")
+        .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+        .select("extent.dextid")
+        .where("mirror.lvolid", "=", lvolid),
+    )
     .execute();
 }
 

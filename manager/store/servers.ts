@@ -1,5 +1,4 @@
 import type { HeadServerRow, ServerAddressRow, StorageServerRow } from "../../schema/tables.js";
-import type { Priority } from "../../shared/states.js";
 import type { Tx } from "./open-store.js";
 
 export type { HeadServerRow, StorageServerRow };
@@ -102,31 +101,4 @@ export async function updateStorageServer(
   change: Partial<Omit<StorageServerRow, "ssvrid">>,
 ): Promise<void> {
   await tx.updateTable("storage_server").set(change).where("ssvrid", "=", ssvrid).execute();
-}
-
-/** Moves a head server's priority along one arrow. @returns false if it is not in `from`. */
-export async function moveHeadServer(tx: Tx, hsvrid: number, from: Priority, to: Priority): Promise<boolean> {
-  const result = await tx
-    .updateTable("head_server")
-    .set({ priority: to })
-    .where("hsvrid", "=", hsvrid)
-    .where("priority", "=", from)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
-}
-
-/** Moves a storage server's priority along one arrow. @returns false if it is not in `from`. */
-export async function moveStorageServer(
-  tx: Tx,
-  ssvrid: number,
-  from: Priority,
-  to: Priority,
-): Promise<boolean> {
-  const result = await tx
-    .updateTable("storage_server")
-    .set({ priority: to })
-    .where("ssvrid", "=", ssvrid)
-    .where("priority", "=", from)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
 }

@@ -247,10 +247,15 @@ export const extensionMethods = {
     help: "A head reports that a member holds the content of its mirror again.",
   }),
   getMirror: method<MirrorState>()({
-    params: z.object({ lvolid: wireId, epoch: wireCounter, mirrorid: wireId }),
+    params: z.object({
+      lvolid: wireId,
+      epoch: wireCounter,
+      mirrorid: wireId,
+      starting: z.boolean().optional(),
+    }),
     returns: "struct",
     errors: ["EINVAL", "ENOENT", "ESTALE"],
-    help: "A head asks for the version and the members of a mirror.",
+    help: "A head asks for the version and the members of a mirror. With `starting`, earlier reports that are still on their way are refused from then on.",
   }),
 } as const;
 

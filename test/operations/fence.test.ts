@@ -3,11 +3,12 @@ import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { countBinds } from "../../manager/operations/count-binds.js";
 import { dropUnaskedMembers } from "../../manager/operations/drop-unasked-members.js";
 import { finishDetach } from "../../manager/operations/end-detach.js";
+import { listHeadServers } from "../../manager/operations/list-head-servers.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { readAttachment } from "../../manager/operations/read-attachment.js";
 import { registerHeadServer } from "../../manager/operations/register-head-server.js";
 import { reportMemberFailure } from "../../manager/operations/report-member.js";
-import { BindEvent, BindStatus, FailureTarget, MemberStatus } from "../../shared/states.js";
+import { BindEvent, BindStatus, FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
 import { attachedVolume, statusesOf } from "./attached.js";
 
 async function bindingOf({ state, lvolid }: Awaited<ReturnType<typeof attachedVolume>>) {
@@ -98,4 +99,23 @@ test("a list of running volumes that was held up does not fence a volume bound a
   expect(await bindingOf(volume)).toMatchObject({ bind_status: BindStatus.BOUND, epoch_open: 1 });
   await state.run(registerHeadServer, { ...late, as_of: await state.run(countBinds, {}) });
   expect(await bindingOf(volume)).toMatchObject({ bind_event: BindEvent.UNBINDING, epoch_open: 0 });
+});
+
+test("a head that was declared failed is not brought back by the next repetition of its registration", async () => {
+  const { state, hsvrid } = await attachedVolume();
+  await state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: hsvrid });
+  const again = { ip_data: ["10.1.0.1"], boot_id: "boot 1", running: [] };
+  await state.run(registerHeadServer, { ...again, starting: false });
+  expect(await state.run(listHeadServers, {})).toMatchObject([{ priority: Priority.OFFLINE }]);
+  await state.run(registerHeadServer, { ...again, starting: true });
+  expect(await state.run(listHeadServers, {})).toMatchObject([{ priority: Priority.HIGH }]);
+});
+
+test("a job whose handler ended without a word is taken up again", async () => {
+  const { state, hsvrid } = await attachedVolume();
+  await state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: hsvrid });
+  const [fence] = await state.claim("fence");
+  expect(await state.claim("fence")).toEqual([]);
+  state.claimed.delete(fence?.jobid ?? 0);
+  expect(await state.claim("fence")).toMatchObject([{ jobid: fence?.jobid }]);
 });

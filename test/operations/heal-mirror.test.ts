@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
+import { beginDetach } from "../../manager/operations/begin-detach.js";
+import { finishDetach } from "../../manager/operations/end-detach.js";
 import { healMirror } from "../../manager/operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { reportMemberFailure, reportMemberInSync } from "../../manager/operations/report-member.js";
 import { finishResync, readResync } from "../../manager/operations/resync-member.js";
+import { markSilent } from "../../manager/operations/watch-servers.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
 import { type Attached, attachedVolume, statusesOf, treeOf } from "./attached.js";
 
@@ -66,7 +69,7 @@ test("without room the member stays, and is replaced when a server is added", as
 
   await state.addServer(4, 4);
   const healed = await state.run(healMirror, { mirrorid, silentTooLong: new Set([lost]) });
-  expect(healed).toEqual({ changed: true, noRoom: undefined });
+  expect(healed).toMatchObject({ changed: true, noRoom: undefined });
   expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.FAULTY);
   expect(await state.findings()).toEqual([]);
 });
@@ -95,3 +98,32 @@ test("a failed disk is replaced at once, and a last good copy is never given up"
   expect((await statusesOf(state, lvolid)).get(c)).toBe(MemberStatus.INSYNC);
   expect(await state.findings()).toEqual([]);
 });
+
+test("copies of a detached volume stay good while their servers are merely away", async () => {
+  const volume = await attachedVolume(5);
+  const { state, lvolid, mirrorid } = volume;
+  const [a, b] = volume.dextids;
+  const away = new Set([await serverOf(volume, a), await serverOf(volume, b)]);
+  await detach(volume);
+  for (const id of away) await state.run(markSilent, { kind: "storage", id });
+  for (let round = 0; round < 3; round += 1) await state.run(healMirror, { mirrorid, silentTooLong: away });
+  expect([...(await statusesOf(state, lvolid)).values()]).toEqual([2, 2, 2]);
+  expect(await state.findings()).toEqual([]);
+});
+
+test("a replacement is never placed on a disk that holds another extent of the mirror", async () => {
+  const volume = await attachedVolume(3);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  await state.run(notifyFailure, { target: FailureTarget.LVOL, targetid: a });
+  const { noRoom } = await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  expect(noRoom).toMatch(/1 GB/);
+  expect([...(await statusesOf(state, lvolid)).keys()]).toHaveLength(3);
+});
+
+async function detach({ state, lvolid }: Attached): Promise<void> {
+  await state.run(beginDetach, { lvolid });
+  const [job] = await state.claim("detach");
+  await state.run(finishDetach, { jobid: job?.jobid ?? 0, lvolid });
+}

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { beginDetach } from "../../manager/operations/begin-detach.js";
-import { claimJobs, retryJob } from "../../manager/operations/claim-jobs.js";
+import { retryJob } from "../../manager/operations/claim-jobs.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { deleteVolume } from "../../manager/operations/delete-volume.js";
 import { dropUnaskedMembers } from "../../manager/operations/drop-unasked-members.js";
@@ -82,8 +82,7 @@ class Walk {
 
   async #claim(): Promise<void> {
     this.state.now += this.pick(5_000);
-    const { jobs } = await this.state.run(claimJobs, {});
-    this.#held.push(...jobs);
+    this.#held.push(...(await this.state.claimAll()));
   }
 
   /** An agent ends a piece of work, well or badly. */

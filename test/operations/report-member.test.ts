@@ -57,6 +57,21 @@ describe("reports of a head about its members", () => {
     expect((await statusesOf(volume.state, volume.lvolid)).get(a)).toBe(MemberStatus.SPARE);
   });
 
+  test("a report that a dead process had sent changes nothing once the next one starts", async () => {
+    const volume = await attachedVolume();
+    const { state, lvolid, mirrorid } = volume;
+    const [a, b] = volume.dextids;
+    const { version } = await state.run(reportMemberFailure, report(volume, a, await versionOf(volume)));
+    const starting = await state.run(getMirror, { lvolid, epoch: 1, mirrorid, starting: true });
+    expect(starting.version).toBe(version + 1);
+    const late = state.run(reportMemberInSync, report(volume, a, version));
+    await expect(late).rejects.toMatchObject({ errno: "EAGAIN" });
+    const alsoLate = state.run(reportMemberFailure, report(volume, b, version));
+    await expect(alsoLate).rejects.toMatchObject({ errno: "EAGAIN" });
+    const statuses = await statusesOf(state, lvolid);
+    expect([statuses.get(a), statuses.get(b)]).toEqual([MemberStatus.SPARE, MemberStatus.INSYNC]);
+  });
+
   test("a failure report that was held up behind a later in-sync report drops nobody", async () => {
     const volume = await attachedVolume();
     const [a] = volume.dextids;

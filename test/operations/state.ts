@@ -19,6 +19,8 @@ const SERIAL = 7;
 /** A state store in a folder of its own, and the operations on it: all of the manager that needs no agent. */
 export class State {
   now = 1_000_000;
+  /** Jobs that were claimed, as the runner would know them. */
+  readonly claimed = new Set<number>();
 
   private constructor(
     readonly store: Store,
@@ -76,8 +78,13 @@ export class State {
 
   /** Takes the jobs that may start now, as the runner does. */
   async claim(kind: JobKind): Promise<JobRow[]> {
-    const { jobs } = await this.run(claimJobs, {});
-    return jobs.filter((job) => job.kind === kind);
+    return (await this.claimAll()).filter((job) => job.kind === kind);
+  }
+
+  async claimAll(): Promise<readonly JobRow[]> {
+    const { jobs } = await this.run(claimJobs, { running: this.claimed });
+    for (const { jobid } of jobs) this.claimed.add(jobid);
+    return jobs;
   }
 
   /** Plays the agents' part of every shred that is due, until none is left. */

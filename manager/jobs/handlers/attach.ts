@@ -3,7 +3,13 @@ import { VasError } from "../../../shared/errors.js";
 import { EventStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
-import { failAttach, finishAttach, finishUndo, giveUpAttach } from "../../operations/end-attach.js";
+import {
+  beginServing,
+  failAttach,
+  finishAttach,
+  finishUndo,
+  giveUpAttach,
+} from "../../operations/end-attach.js";
 import { JobGone, resultName } from "../../operations/held-job.js";
 import { type Attachment, readAttachment } from "../../operations/read-attachment.js";
 import type { JobRow } from "../../store/jobs.js";
@@ -20,10 +26,12 @@ const GRANT_PAUSE: Milliseconds = 500;
 export const attach: Handler = async (job, tools) => {
   if (job.phase === "undo") return undo(job, tools);
   const ref = { jobid: job.jobid, lvolid: job.subject };
+  const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
   let report: Awaited<ReturnType<typeof runEvent>>;
   try {
-    await grant(job, tools);
-    report = await serve(job, tools);
+    await grant(job, deadline, tools);
+    await tools.executor.run(beginServing, ref);
+    report = await serve(job, deadline, tools);
   } catch (error) {
     if (!(error instanceof VasError) || tools.signal.aborted) throw error;
     tools.log.warn({ err: error }, "attach failed and is undone");
@@ -35,6 +43,8 @@ export const attach: Handler = async (job, tools) => {
 
 interface AttachPayload {
   readonly epoch: number;
+  /** The head may have been told; only in the phase `undo`. */
+  readonly served?: boolean;
   /** Why it was given up; only in the phase `undo`. */
   readonly reason?: string;
 }
@@ -54,17 +64,19 @@ async function read(job: JobRow, tools: HandlerTools): Promise<Attachment> {
 /**
  * Members whose server can't be asked leave INSYNC first; the last good copy makes the attach fail (D3). A server that
  * is in use as far as the manager knows is asked again for a while before that: it may just be starting, and a copy
- * that is dropped has to be caught up.
+ * that is dropped has to be caught up. Once the head may have been told of the members, none is dropped behind its back
+ * (R2): the attach is given up instead.
  */
-async function grant(job: JobRow, tools: HandlerTools): Promise<void> {
+async function grant(job: JobRow, deadline: Milliseconds, tools: HandlerTools): Promise<void> {
   const { clock, settings, executor, signal } = tools;
-  const deadline = clock.monotonic() + settings.agent_timeout * 1_000;
+  const patience = Math.min(deadline, clock.monotonic() + settings.agent_timeout * 1_000);
   for (;;) {
     const attachment = await read(job, tools);
     const ssvrids = await grantEpoch(attachment, tools);
     if (ssvrids.length === 0) return;
     const hopeful = attachment.grants.some(({ ssvrid, isUp }) => isUp && ssvrids.includes(ssvrid));
-    if (!hopeful || clock.monotonic() >= deadline) {
+    if (!hopeful || clock.monotonic() >= patience) {
+      if (job.phase === "serve") throw new VasError("EHOSTDOWN", "a storage server can't be asked any more");
       await executor.run(dropUnaskedMembers, { jobid: job.jobid, lvolid: job.subject, ssvrids });
       return;
     }
@@ -73,7 +85,11 @@ async function grant(job: JobRow, tools: HandlerTools): Promise<void> {
   }
 }
 
-async function serve(job: JobRow, tools: HandlerTools): Promise<Awaited<ReturnType<typeof runEvent>>> {
+async function serve(
+  job: JobRow,
+  deadline: Milliseconds,
+  tools: HandlerTools,
+): Promise<Awaited<ReturnType<typeof runEvent>>> {
   const { eventid } = job;
   const { volume, tree, head } = await read(job, tools);
   if (head === undefined) throw new JobGone("the volume is not being attached any more");
@@ -83,7 +99,7 @@ async function serve(job: JobRow, tools: HandlerTools): Promise<Awaited<ReturnTy
       start: async () => void (await tools.agents.callHead(head, "attachLogicalVolume", params)),
       ask: (timeoutMs) =>
         tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline: tools.clock.monotonic() + tools.settings.attach_timeout * 1_000,
+      deadline,
     },
     tools,
   );
@@ -96,10 +112,12 @@ async function serve(job: JobRow, tools: HandlerTools): Promise<Awaited<ReturnTy
 async function undo(job: JobRow, tools: HandlerTools): Promise<void> {
   const attachment = await read(job, tools);
   const ref = { jobid: job.jobid, lvolid: job.subject };
-  const confirmed = await confirmDetached(attachment, job.eventid, tools);
+  const { served, reason } = payloadOf(job);
+  // A head that was never told of the epoch can't use it; what was granted ends with the next epoch's grant.
+  const confirmed = served !== true || (await confirmDetached(attachment, job.eventid, tools));
   const ssvrids = await revokeEpoch(attachment, tools);
   if (ssvrids.length > 0 && !confirmed) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids });
-  const error = new VasError(resultName(job.result) ?? "EIO", payloadOf(job).reason ?? job.last_error);
+  const error = new VasError(resultName(job.result) ?? "EIO", reason ?? job.last_error);
   await tools.executor.run(finishUndo, { ...ref, error });
 }
 

@@ -18,7 +18,7 @@ export const detach: Handler = async (job, tools) => {
   const attachment = await tools.executor.runQuietly(readAttachment, { lvolid: job.subject });
   if (attachment === undefined) throw new JobGone("the volume is gone");
   try {
-    await leaveHead(job, attachment, tools);
+    if (job.phase !== "revoke") await leaveHead(job, attachment, tools);
   } catch (error) {
     if (!(error instanceof VasError) || tools.signal.aborted) throw error;
     await tools.executor.run(refuseDetach, { ...ref, error });

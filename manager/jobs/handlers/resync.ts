@@ -1,4 +1,4 @@
-import { VasError } from "../../../shared/errors.js";
+import { type ErrorName, VasError } from "../../../shared/errors.js";
 import { EventStatus, JobStatus } from "../../../shared/states.js";
 import { cancelHeldJob, readJob } from "../../operations/claim-jobs.js";
 import { JobGone } from "../../operations/held-job.js";
@@ -15,20 +15,33 @@ export const resync: Handler = async (job, tools) => {
   if (plan === undefined)
     return tools.executor.run(cancelHeldJob, { jobid: job.jobid, reason: "there is nothing to resync" });
 
-  const { volume, grant } = plan;
-  const { lvolid, epoch, grant_version: version, hsvrid } = volume;
-  await tools.agents.callStorage(grant.agent, "grantExtents", {
-    lvolid,
-    epoch,
-    hsvrid: hsvrid ?? 0,
-    version,
-    extents: grant.extents,
-  });
+  const refusal = await grantMember(plan, tools);
+  if (refusal !== undefined) return putBack(job, plan, refusal, tools);
   const report = await copy(job, plan, tools);
   const after = await tools.executor.runQuietly(readResync, { dextid: job.subject });
   if (after === "insync") return tools.executor.run(finishResync, ref);
+  if (after === undefined || after.volume.epoch !== plan.volume.epoch) {
+    const reason = "the volume was detached, or the member given up";
+    return tools.executor.run(cancelHeldJob, { jobid: job.jobid, reason });
+  }
   await putBack(job, plan, report.status === EventStatus.DONE ? notAccepted() : eventError(report), tools);
 };
+
+/** @returns what the member's server has against it. @throws VasError if it can't be asked, or a newer grant came first */
+async function grantMember(
+  { volume, grant }: ResyncPlan,
+  tools: HandlerTools,
+): Promise<VasError | undefined> {
+  const { lvolid, epoch, grant_version: version, hsvrid } = volume;
+  const params = { lvolid, epoch, hsvrid: hsvrid ?? 0, version, extents: grant.extents };
+  try {
+    await tools.agents.callStorage(grant.agent, "grantExtents", params);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof VasError) || error.errno === "EHOSTDOWN" || error.errno === "ESTALE") throw error;
+    return error;
+  }
+}
 
 async function copy(
   job: JobRow,
@@ -65,13 +78,13 @@ function notAccepted(): VasError {
   return new VasError("EAGAIN", "the head copied the member, but its report was not accepted");
 }
 
-/** What a head answers when it is the volume process that could not do it: it is starting, or it ended. */
-const NO_FAULT_OF_THE_DISK: readonly string[] = ["EAGAIN", "ECANCELED"];
+/** What a member's own disk and server answer; all else – a head that restarts, a source that is away – is not its fault. */
+const MEMBER_FAULTS: readonly ErrorName[] = ["EIO", "EHOSTDOWN", "ENOENT", "ENOSPC", "EINVAL"];
 
-/** An attempt counts against the member only if its server answers: one that is away is no fault of the disk (DESIGN §9). */
+/** An attempt counts against the member only if it failed by it, and while its server answers. */
 async function putBack(job: JobRow, plan: ResyncPlan, error: VasError, tools: HandlerTools): Promise<void> {
   const counts =
-    !NO_FAULT_OF_THE_DISK.includes(error.errno) &&
+    MEMBER_FAULTS.includes(error.errno) &&
     (await tools.agents.callStorage(plan.grant.agent, "helloWorld", {}).then(
       () => true,
       () => false,

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { healMirror } from "../../operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../operations/list-mirrors-to-heal.js";
 import type { Executor } from "../../operations/operation.js";
@@ -25,10 +26,14 @@ export async function healMirrors(
   );
   let changed = false;
   let noRoom: string | undefined;
+  const noRoomFor = new Set<number>();
   for (const mirrorid of mirrorids) {
-    const result = await executor.runQuietly(healMirror, { mirrorid, silentTooLong: tooLong });
+    const result = await executor.runQuietly(healMirror, { mirrorid, silentTooLong: tooLong, noRoomFor });
     changed ||= result.changed;
+    if (result.noRoom !== undefined) noRoomFor.add(result.length);
     noRoom ??= result.noRoom;
+    // SQLite answers at once, so nothing else would come in between for as long as the list is.
+    await nextTurn();
   }
   notices.set("no room", noRoom === undefined ? undefined : `copies wait for room: ${noRoom}`);
   return changed;
