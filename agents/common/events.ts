@@ -1,4 +1,4 @@
-import { errorRegistry, VasError } from "../../shared/errors.js";
+import { describeError, errorRegistry, VasError } from "../../shared/errors.js";
 import type { Log } from "../../shared/log.js";
 import type { EventProgress, EventReport } from "../../shared/methods/agent-methods.js";
 import { EventStatus } from "../../shared/states.js";
@@ -107,7 +107,7 @@ export class Events {
     } catch (error) {
       event.status = EventStatus.ERROR;
       event.result = error instanceof VasError ? error.code : errorRegistry.EIO.code;
-      event.sentence = error instanceof Error ? error.message : String(error);
+      event.sentence = error instanceof VasError ? error.sentence : describeError(error);
       this.log.warn({ eventid, err: error }, `${event.subject}: ${event.sentence}`);
     }
     event.ended.abort();

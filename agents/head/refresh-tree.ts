@@ -16,7 +16,8 @@ export class UnknownMemberError extends Error {
 const AT_ONCE = 16;
 
 /**
- * The tree with the members and versions that hold now (D2: a start must not trust what held before).
+ * The tree with the members and versions that hold now (D2: a start must not trust what held before). Reports of the
+ * process before, which may still be on their way, are refused from now on.
  *
  * @throws UnknownMemberError
  * @throws VasError ESTALE or ENOENT if the epoch is closed; else as `ManagerClient.call`
@@ -31,7 +32,7 @@ export async function refreshTree(
   const mirrors: ParsedMirror[] = [];
   for (let from = 0; from < linear.components.length; from += AT_ONCE) {
     const asked = linear.components.slice(from, from + AT_ONCE).map(async (mirror) => {
-      const params = { lvolid: volume.lvolid, epoch, mirrorid: mirror.lvolid };
+      const params = { lvolid: volume.lvolid, epoch, mirrorid: mirror.lvolid, starting: true };
       return applyMirrorState(mirror, await manager.call("getMirror", params), joining);
     });
     mirrors.push(...(await Promise.all(asked)));

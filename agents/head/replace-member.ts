@@ -24,7 +24,7 @@ const PROGRESS_MS: Milliseconds = 1000;
  * Has the volume process bring a member in sync, and remembers the tree that it then has. When we are told to stop the
  * process goes on; whoever asks again for the same member waits for the same work.
  *
- * @throws VasError as the volume process answers it; EIO if it ended
+ * @throws VasError as the volume process answers it; EAGAIN if it ended
  */
 export async function replaceMember(
   volume: AttachedVolume,
@@ -33,7 +33,8 @@ export async function replaceMember(
 ): Promise<void> {
   const { mirrorid, add } = change;
   const process = volume.process;
-  if (process === undefined) throw new VasError("EIO", `${showVolume(volume.lvolid)} is being started again`);
+  if (process === undefined)
+    throw new VasError("EAGAIN", `${showVolume(volume.lvolid)} is being started again`);
   // First, so that a restart at any time finds the place of a member that the manager counts on.
   await volume.remember(({ joining }) => ({
     joining: [...joining.filter(({ extent }) => extent.lvolid !== add.lvolid), { mirrorid, extent: add }],
@@ -55,7 +56,7 @@ async function askProcess(process: VolumeProcess, change: Replacement): Promise<
   } catch (error) {
     if (!(error instanceof ControlUnreachableError)) throw error;
     const what = `${showExtent(change.add.lvolid)} joined ${showMirror(change.mirrorid)}`;
-    throw new VasError("EIO", `the volume process ended before ${what}`, { cause: error });
+    throw new VasError("EAGAIN", `the volume process ended before ${what}`, { cause: error });
   }
 }
 

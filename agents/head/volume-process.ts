@@ -4,7 +4,12 @@ import { VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
 import { volumeNode } from "../../shared/layout-tree.js";
 import type { Milliseconds } from "../../shared/units.js";
-import { ControlUnreachableError, callControl, checkSocketPath } from "../common/control-socket.js";
+import {
+  ControlTimeoutError,
+  ControlUnreachableError,
+  callControl,
+  checkSocketPath,
+} from "../common/control-socket.js";
 import {
   adoptDetached,
   type DetachedProcess,
@@ -154,7 +159,7 @@ export class VolumeProcess {
     try {
       return (await this.status()).state === "serving";
     } catch (error) {
-      if (error instanceof ControlUnreachableError) return false;
+      if (error instanceof ControlUnreachableError || error instanceof ControlTimeoutError) return false;
       throw error;
     }
   }
