@@ -22,6 +22,7 @@ export class ByteQueue {
   #tailUsed = 0;
 
   push(piece: Buffer): void {
+    if (this.#extend(piece)) return;
     if (this.length === 0) {
       this.head = piece;
       this.at = 0;
@@ -72,6 +73,18 @@ export class ByteQueue {
     this.length = 0;
     this.#rest = [];
     this.#tailUsed = 0;
+  }
+
+  /** Bytes that lie right behind the last ones in memory become one piece with them. */
+  #extend(piece: Buffer): boolean {
+    if (this.length === 0) return false;
+    const last = this.#rest[this.#rest.length - 1] ?? this.head;
+    if (last.buffer !== piece.buffer || last.byteOffset + last.length !== piece.byteOffset) return false;
+    const longer = Buffer.from(last.buffer, last.byteOffset, last.length + piece.length);
+    if (this.#rest.length > 0) this.#rest[this.#rest.length - 1] = longer;
+    else this.head = longer;
+    this.length += piece.length;
+    return true;
   }
 
   #advance(): void {

@@ -2,6 +2,8 @@ import type { Socket } from "node:net";
 import type { Milliseconds } from "../../../shared/units.js";
 import { ByteQueue } from "./byte-queue.js";
 import { Outbox } from "./outbox.js";
+import { receiveInto } from "./receive-into.js";
+import { ReceiveSlabs } from "./receive-slabs.js";
 import type { NbdExportInfo, NbdPeer, NbdServerOptions, NbdSession } from "./server.js";
 import { ServerHandshake } from "./server-handshake.js";
 import { ServerTransmission } from "./server-transmission.js";
@@ -10,13 +12,15 @@ import { ServerTransmission } from "./server-transmission.js";
 export class ServerConnection {
   readonly #socket: Socket;
   readonly #queue = new ByteQueue();
+  readonly #slabs = new ReceiveSlabs(this.#queue);
   readonly #outbox: Outbox;
   readonly #handshake: ServerHandshake;
   readonly #deadline: NodeJS.Timeout;
   #transmission: ServerTransmission | undefined;
   #finishing = false;
 
-  constructor(socket: Socket, options: NbdServerOptions, handshakeMs: Milliseconds) {
+  constructor(accepted: Socket, options: NbdServerOptions, handshakeMs: Milliseconds) {
+    const socket = receiveInto(accepted, this.#slabs, (piece) => this.#received(piece));
     this.#socket = socket;
     this.#outbox = new Outbox(socket);
     const remote =
@@ -31,11 +35,12 @@ export class ServerConnection {
     socket.on("error", () => this.destroy());
     socket.once("close", () => this.#ended());
     socket.on("drain", () => this.#transmission?.process());
-    socket.on("data", (chunk) => {
-      this.#queue.push(chunk);
-      if (this.#transmission !== undefined) this.#transmission.process();
-      else this.#handshake.process();
-    });
+    socket.resume();
+  }
+
+  /** Calls back when it has ended. */
+  whenClosed(callback: () => void): void {
+    this.#socket.once("close", callback);
   }
 
   /** Whether an export is open. */
@@ -54,10 +59,16 @@ export class ServerConnection {
     this.#socket.destroy();
   }
 
+  #received(piece: Buffer): void {
+    this.#queue.push(piece);
+    if (this.#transmission !== undefined) this.#transmission.process();
+    else this.#handshake.process();
+  }
+
   #serve(info: NbdExportInfo, session: NbdSession): void {
     clearTimeout(this.#deadline);
     this.#transmission = new ServerTransmission(
-      { socket: this.#socket, queue: this.#queue, outbox: this.#outbox },
+      { socket: this.#socket, queue: this.#queue, slabs: this.#slabs, outbox: this.#outbox },
       info,
       session,
     );

@@ -12,6 +12,7 @@ import {
   REQUEST_MAGIC,
   SIMPLE_REPLY_MAGIC,
 } from "./protocol.js";
+import type { ReceiveSlabs } from "./receive-slabs.js";
 import type { NbdExportInfo, NbdRequest, NbdSession } from "./server.js";
 
 /**
@@ -38,6 +39,7 @@ const COMMANDS: Readonly<Record<number, NbdRequest["command"]>> = {
 interface Streams {
   readonly socket: Socket;
   readonly queue: ByteQueue;
+  readonly slabs: ReceiveSlabs;
   readonly outbox: Outbox;
 }
 
@@ -55,6 +57,7 @@ interface Header {
 export class ServerTransmission {
   readonly #socket: Socket;
   readonly #queue: ByteQueue;
+  readonly #slabs: ReceiveSlabs;
   readonly #outbox: Outbox;
   readonly #info: NbdExportInfo;
   readonly #session: NbdSession;
@@ -72,6 +75,7 @@ export class ServerTransmission {
   constructor(streams: Streams, info: NbdExportInfo, session: NbdSession) {
     this.#socket = streams.socket;
     this.#queue = streams.queue;
+    this.#slabs = streams.slabs;
     this.#outbox = streams.outbox;
     this.#info = info;
     this.#session = session;
@@ -175,6 +179,7 @@ export class ServerTransmission {
     const bytes = command === "read" || command === "write" ? length : 0;
     this.#running += 1;
     this.#runningBytes += bytes;
+    this.#slabs.hold(payload);
     let answered = false;
     const request: NbdRequest = {
       command,
@@ -189,6 +194,7 @@ export class ServerTransmission {
       answered = true;
       this.#running -= 1;
       this.#runningBytes -= bytes;
+      this.#slabs.release(payload);
       const free = this.#send(cookieHigh, cookieLow, errno, data ?? NO_DATA);
       if ((this.#stalled || this.#finishing) && !this.#processing) this.#scheduleWake();
       return free;

@@ -13,7 +13,7 @@ export interface NbdRequest {
   readonly fua: boolean;
   /** The client wants the zeroes allocated. */
   readonly noHole: boolean;
-  /** What to write, `length` bytes in all. Never written to again, so valid for as long as it is referenced. */
+  /** What to write, `length` bytes in all. Valid until the reply; its memory is then used again. */
   readonly payload: readonly Buffer[];
 }
 
@@ -155,7 +155,7 @@ class ListeningServer implements NbdServer {
 
   #listen(where: ListenOptions): Promise<Server> {
     const listener = createServer(
-      { noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 },
+      { noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000, pauseOnConnect: true },
       (socket) => this.#accept(socket),
     );
     return new Promise((resolve, reject) => {
@@ -177,7 +177,7 @@ class ListeningServer implements NbdServer {
     }
     const connection = new ServerConnection(socket, this.#options, this.#options.handshakeMs ?? HANDSHAKE_MS);
     this.#connections.add(connection);
-    socket.once("close", () => {
+    connection.whenClosed(() => {
       this.#connections.delete(connection);
       if (this.#connections.size === 0) this.#emptied();
     });

@@ -17,7 +17,10 @@ export interface VolumeServer {
   readonly nbd: NbdServer;
   /** Refuses new clients from now on. */
   refuse(): void;
-  /** Answers everything that is under way, and whatever may still come, with ESHUTDOWN. */
+  /**
+   * Answers everything that is under way, and whatever may still come, with ESHUTDOWN. The connections to the disks have to
+   * end in the same turn of the event loop: the payloads of answered writes are not kept any longer.
+   */
   fence(): void;
 }
 
