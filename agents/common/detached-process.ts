@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import type { Milliseconds } from "../../shared/units.js";
 import { pause } from "./pause.js";
-import { isAlive, type ProcessRecord, recordProcess } from "./process-record.js";
+import { isAlive, isGroupAlive, leadsGroup, type ProcessRecord, recordProcess } from "./process-record.js";
 
 /** A Node program to start in a session of its own, so that it outlives us. */
 export interface DetachedProgram {
@@ -78,23 +78,24 @@ export function adoptDetached(record: ProcessRecord): DetachedProcess {
 
 /** Asks a process to end by itself (SIGTERM); it is not waited for. */
 export function terminate(record: ProcessRecord): void {
-  signalProcess(record, "SIGTERM");
+  if (isAlive(record)) signal(record.pid, "SIGTERM");
 }
 
 /**
- * Kills a process and waits until nothing of it can run any more.
+ * Kills a process with all that it started, also if it itself is dead already, and waits until nothing of them can run
+ * any more: a tool that zeroes a range would go on doing so after its process.
  *
  * @throws ProcessNotGoneError if that is not so at the deadline
  */
 export async function kill9AndWait(record: ProcessRecord, deadlineMs: Milliseconds): Promise<void> {
-  signalProcess(record, "SIGKILL");
+  if (isGroupAlive(record)) signalGroup(record);
   await waitUntilGone(record, deadlineMs);
 }
 
-/** @throws ProcessNotGoneError if the process lives at the deadline */
+/** @throws ProcessNotGoneError if the process, or something that it started, lives at the deadline */
 export async function waitUntilGone(record: ProcessRecord, deadlineMs: Milliseconds): Promise<void> {
   const deadline = AbortSignal.timeout(deadlineMs);
-  while (isAlive(record)) {
+  while (isGroupAlive(record)) {
     if (deadline.aborted) {
       throw new ProcessNotGoneError(
         `${record.what} (process ${record.pid}) still lives after ${deadlineMs} ms`,
@@ -104,10 +105,15 @@ export async function waitUntilGone(record: ProcessRecord, deadlineMs: Milliseco
   }
 }
 
-function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): void {
-  if (!isAlive(record)) return;
+function signalGroup(record: ProcessRecord): void {
+  // One that leads no group was started by hand.
+  const isAlone = isAlive(record) && !leadsGroup(record.pid);
+  signal(isAlone ? record.pid : -record.pid, "SIGKILL");
+}
+
+function signal(target: number, name: NodeJS.Signals): void {
   try {
-    process.kill(record.pid, signal);
+    process.kill(target, name);
   } catch (error) {
     // It ended by itself in between.
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;

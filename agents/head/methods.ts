@@ -31,8 +31,8 @@ export function createHeadMethods({
       events.start(eventid, subject, ({ signal }) => volumes.attach(lvolstruct, epoch, signal));
       return 0;
     },
-    detachLogicalVolume: async ({ eventid, epoch = Number.MAX_SAFE_INTEGER, lvolstruct: { lvolid } }) => {
-      const subject = `detach ${showVolume(lvolid)} epoch ${epoch}`;
+    detachLogicalVolume: async ({ eventid, epoch, lvolstruct: { lvolid } }) => {
+      const subject = `detach ${showVolume(lvolid)} epoch ${epoch ?? "any"}`;
       events.start(eventid, subject, () => volumes.detach(lvolid, epoch));
       return 0;
     },

@@ -1,4 +1,4 @@
-import { VasError } from "../../shared/errors.js";
+import { describeError, VasError } from "../../shared/errors.js";
 import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
 import type { ParsedExtent } from "../../shared/layout-tree.js";
 import type { Milliseconds } from "../../shared/units.js";
@@ -24,13 +24,23 @@ const PROGRESS_MS: Milliseconds = 1000;
  * Has the volume process bring a member in sync, and remembers the tree that it then has. When we are told to stop the
  * process goes on; whoever asks again for the same member waits for the same work.
  *
- * @throws VasError as the volume process answers it; EAGAIN if it ended
+ * @throws VasError as the volume process answers it; EAGAIN if it ended, or for any other reason that says nothing of the
+ * member's disk
  */
 export async function replaceMember(
   volume: AttachedVolume,
   change: Replacement,
   work: EventWork,
 ): Promise<void> {
+  try {
+    await bringIn(volume, change, work);
+  } catch (cause) {
+    if (cause instanceof VasError) throw cause;
+    throw new VasError("EAGAIN", describeError(cause), { cause });
+  }
+}
+
+async function bringIn(volume: AttachedVolume, change: Replacement, work: EventWork): Promise<void> {
   const { mirrorid, add } = change;
   const process = volume.process;
   if (process === undefined)

@@ -19,9 +19,14 @@ const volumeDocument = z.object({
 /** What is remembered of an attached volume. */
 export type VolumeDocument = z.infer<typeof volumeDocument>;
 
+const detachedDocument = z.object({ epoch: z.number().int() });
+
 const incarnationDocument = z.object({ incarnation: z.number().int() });
 
-/** The durable state of a head agent: a document for each attached volume, and the last incarnation that was given. */
+/**
+ * The durable state of a head agent: a document for each attached volume, the highest detached epoch of each volume, and
+ * the last incarnation that was given.
+ */
 export class VolumeFiles {
   readonly #folder: string;
   readonly #turns = new InTurn();
@@ -72,6 +77,24 @@ export class VolumeFiles {
   async remove(lvolid: number): Promise<void> {
     for (const path of [this.#path(lvolid, "json"), this.specFile(lvolid)]) await rm(path, { force: true });
     await syncFolder(join(this.#folder, "volumes"));
+  }
+
+  /**
+   * The highest epoch under which a volume was detached, -1 if it never was.
+   *
+   * @throws DamagedFileError
+   */
+  async readDetached(lvolid: number): Promise<number> {
+    const path = this.#path(lvolid, "detached.json");
+    const parsed = detachedDocument.safeParse((await readDurable(path)) ?? { epoch: -1 });
+    if (!parsed.success) throw damaged(path, "it does not tell a detached epoch");
+    return parsed.data.epoch;
+  }
+
+  /** Remembers for ever that an epoch was detached. Volume ids do not come again, so the file is never removed. */
+  async writeDetached(lvolid: number, epoch: number): Promise<void> {
+    if (epoch <= (await this.readDetached(lvolid))) return;
+    await writeDurable(this.#path(lvolid, "detached.json"), { epoch });
   }
 
   /** A start number higher than all before (rule R3); durable before it is used. */

@@ -49,13 +49,14 @@ export class Volumes {
    * Has a volume served; a process of a lower epoch is ended first.
    *
    * @param stopping aborted when we are to end: the process that was started is then left alone
-   * @throws VasError ESTALE if a higher epoch is served; else see `AttachedVolume.untilServing`
+   * @throws VasError ESTALE if a higher epoch is served, or this one or a higher one was detached; else see `AttachedVolume.untilServing`
    */
   attach(lvolstruct: ParsedVolume, epoch: number, stopping: AbortSignal): Promise<void> {
     const { lvolid } = lvolstruct;
     return this.#turnOf(lvolid).run(async () => {
       const known = this.#volumes.get(lvolid);
       if (known?.epoch === epoch) return known.untilServing();
+      await this.#assertNotDetached(lvolid, epoch);
       if (known !== undefined) await this.#endLower(known, epoch);
       stopping.throwIfAborted();
       const volume = new AttachedVolume(this.#around, {
@@ -77,18 +78,24 @@ export class Volumes {
   }
 
   /**
-   * Has a volume flushed and its process ended. When it returns, no process of that epoch or a lower one lives.
+   * Has a volume flushed and its process ended. When it returns, no process of that epoch or a lower one lives, and none
+   * will: an attach that was held up on its way is refused.
    *
+   * @param epoch undefined if the caller knows of none: then of any epoch, and nothing is remembered
    * @throws VasError EBUSY, ETIMEDOUT, see `AttachedVolume.detach`
    */
-  detach(lvolid: number, epoch: number): Promise<void> {
+  detach(lvolid: number, epoch: number | undefined): Promise<void> {
+    const isMeant = (volume: AttachedVolume | undefined): volume is AttachedVolume =>
+      volume !== undefined && (epoch === undefined || volume.epoch <= epoch);
     const starting = this.#volumes.get(lvolid);
-    if (starting !== undefined && starting.epoch <= epoch) starting.abandonStart();
+    if (isMeant(starting)) starting.abandonStart();
     return this.#turnOf(lvolid).run(async () => {
       const volume = this.#volumes.get(lvolid);
-      if (volume === undefined || volume.epoch > epoch) return;
-      await volume.detach();
-      this.#volumes.delete(lvolid);
+      if (isMeant(volume)) {
+        await volume.detach();
+        this.#volumes.delete(lvolid);
+      }
+      if (epoch !== undefined) await this.#around.files.writeDetached(lvolid, epoch);
     });
   }
 
@@ -118,6 +125,15 @@ export class Volumes {
   /** Leaves all volume processes to themselves. */
   release(): void {
     for (const volume of this.#volumes.values()) volume.release();
+  }
+
+  async #assertNotDetached(lvolid: number, epoch: number): Promise<void> {
+    const detached = await this.#around.files.readDetached(lvolid);
+    if (epoch > detached) return;
+    throw new VasError(
+      "ESTALE",
+      `epoch ${epoch} of ${showVolume(lvolid)} is past, epoch ${detached} was detached`,
+    );
   }
 
   async #endLower(known: AttachedVolume, epoch: number): Promise<void> {

@@ -18,6 +18,7 @@ const volumeDocument = z.object({
       extents: z.array(grantedExtent),
     })
     .optional(),
+  concerned: z.array(z.number().int()).default([]),
 });
 
 const generationsDocument = z.object({
@@ -30,6 +31,13 @@ const generationsDocument = z.object({
     }),
   ),
 });
+
+/** A volume as it is written down. */
+export interface RecordedVolume {
+  readonly volume: VolumeAccess;
+  /** The disks whose exports have to obey the newest change before it may be answered. */
+  readonly concerned: readonly number[];
+}
 
 /** Where access is written down: a file for each volume ever heard of, and one for each disk. */
 export class AccessFiles {
@@ -49,8 +57,8 @@ export class AccessFiles {
   }
 
   /** @throws DamagedFileError: a volume whose closed epochs are forgotten could be written by a head that was fenced */
-  async readVolumes(): Promise<VolumeAccess[]> {
-    const volumes: VolumeAccess[] = [];
+  async readVolumes(): Promise<RecordedVolume[]> {
+    const volumes: RecordedVolume[] = [];
     for (const name of await readdir(this.#volumes)) {
       const path = join(this.#volumes, name);
       if (!name.endsWith(".json")) {
@@ -59,14 +67,15 @@ export class AccessFiles {
       }
       const parsed = volumeDocument.safeParse(await readDurable(path));
       if (!parsed.success) throw damaged(path, "it does not say what a volume may touch");
-      const { lvolid, revoked, grant } = parsed.data;
-      volumes.push({ lvolid, revoked, grant });
+      const { lvolid, revoked, grant, concerned } = parsed.data;
+      volumes.push({ volume: { lvolid, revoked, grant }, concerned });
     }
     return volumes;
   }
 
-  async writeVolume(volume: VolumeAccess): Promise<void> {
-    await writeDurable(join(this.#volumes, `${showVolume(volume.lvolid)}.json`), volume);
+  async writeVolume({ volume, concerned }: RecordedVolume): Promise<void> {
+    const path = join(this.#volumes, `${showVolume(volume.lvolid)}.json`);
+    await writeDurable(path, { ...volume, concerned });
   }
 
   async readGenerations(pdskid: number): Promise<GenerationMap> {

@@ -61,19 +61,7 @@ export class DiskExport {
 
   /** Finds the living process again or starts one; returns when it answers. */
   async start(): Promise<void> {
-    await this.#turns.run(async () => {
-      if (this.#process !== undefined && isAlive(this.#process.record)) return;
-      const found = await findExport(this.#options.folder, this.#options.entry, this.spec.pdskid);
-      if (found === undefined) {
-        await this.#launch();
-      } else if (isDeepStrictEqual(await this.#readSpec(), { ...this.spec })) {
-        this.#watch(adoptDetached(found));
-        await this.#pushGrants();
-      } else {
-        await kill9AndWait(found, GONE_MS);
-        await this.#launch();
-      }
-    });
+    await this.#turns.run(() => this.#begin());
     await this.#waitUntilReady();
   }
 
@@ -96,13 +84,13 @@ export class DiskExport {
     this.release();
     await this.#turns.run(async () => {
       const record = this.#process?.record;
-      if (record === undefined || !isAlive(record)) return;
-      try {
-        await callControl(this.spec.controlSocket, "stop", {}, ANSWER_MS);
-        await waitUntilGone(record, GONE_MS);
-      } catch {
-        await kill9AndWait(record, GONE_MS);
+      if (record === undefined) return;
+      if (isAlive(record)) {
+        await callControl(this.spec.controlSocket, "stop", {}, ANSWER_MS)
+          .then(() => waitUntilGone(record, GONE_MS))
+          .catch(() => undefined);
       }
+      await kill9AndWait(record, GONE_MS);
     });
   }
 
@@ -112,19 +100,52 @@ export class DiskExport {
     this.#process?.release();
   }
 
+  /** Whether the process, or what is left of it, is known; if not, there was none when it was last looked for. */
+  get holdsProcess(): boolean {
+    return this.#process !== undefined;
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#process !== undefined && isAlive(this.#process.record)) return;
+    await this.#hold();
+    const held = this.#process?.record;
+    // A description that can't be read is of no use: the process is replaced.
+    const spec = await this.#readSpec().catch(() => undefined);
+    if (held !== undefined && isAlive(held) && isDeepStrictEqual(spec, { ...this.spec })) {
+      await this.#pushGrants();
+      return;
+    }
+    // Also of a dead one: a tool that it started may still be zeroing what its successor is to write.
+    if (held !== undefined) await this.#kill(held);
+    await this.#launch();
+  }
+
+  /** Finds the process of an earlier life, before anything else can fail: who isn't known can't be made to obey. */
+  async #hold(): Promise<void> {
+    const found = await findExport(this.#options.folder, this.#options.entry, this.spec.pdskid);
+    if (found === undefined || isDeepStrictEqual(found, this.#process?.record)) return;
+    this.#watch(adoptDetached(found));
+  }
+
   async #pushGrants(): Promise<void> {
     await writeDurable(this.spec.grantsFile, this.#options.grantsOf());
+    if (this.#process === undefined) await this.#hold();
     const record = this.#process?.record;
-    // A dead one reads the file when it is started again.
-    if (record === undefined || !isAlive(record)) return;
+    if (record === undefined) return;
+    // A dead one reads the file when it is started again; nothing that it started may live on.
+    if (!(await this.#obeys(record))) await this.#kill(record);
+  }
+
+  async #obeys(record: ProcessRecord): Promise<boolean> {
+    if (!isAlive(record)) return false;
     try {
-      await this.#tell(record, "setGrants", this.#options.grantsOf());
+      return (await this.#tell(record, "setGrants", this.#options.grantsOf())) !== undefined;
     } catch (error) {
       this.#options.log.warn(
         { err: error },
         `${this.#what} does not obey and is killed: ${describeError(error)}`,
       );
-      await this.#kill(record);
+      return false;
     }
   }
 

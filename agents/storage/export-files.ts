@@ -1,7 +1,12 @@
 import { join } from "node:path";
 import { showDisk } from "../../shared/ids.js";
 import { readDurable } from "../common/durable-file.js";
-import { findByArguments, isAlive, type ProcessRecord, processRecord } from "../common/process-record.js";
+import {
+  findByArguments,
+  isGroupAlive,
+  type ProcessRecord,
+  processRecord,
+} from "../common/process-record.js";
 
 /** What an export process is told at its start. */
 export interface ExportSpec {
@@ -23,7 +28,10 @@ export function exportFile(folder: string, pdskid: number, ending: string): stri
   return join(folder, `${showDisk(pdskid)}.${ending}`);
 }
 
-/** The living export process of a disk, by its record or, if we died before writing one, by its command line. */
+/**
+ * The living export process of a disk, by its record or, if we died before writing one, by its command line. What a dead
+ * one started and left behind stands for it.
+ */
 export async function findExport(
   folder: string,
   entry: string,
@@ -32,6 +40,6 @@ export async function findExport(
   const found = processRecord.safeParse(
     await readDurable(exportFile(folder, pdskid, "process.json")).catch(() => undefined),
   );
-  if (found.success && isAlive(found.data)) return found.data;
+  if (found.success && isGroupAlive(found.data)) return found.data;
   return findByArguments([entry, exportFile(folder, pdskid, "spec.json")], `export of ${showDisk(pdskid)}`);
 }

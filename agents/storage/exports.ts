@@ -77,10 +77,11 @@ export class Exports {
       const pdskid = name.endsWith(".spec.json")
         ? parseShownId("pdsk", name.slice(0, -".spec.json".length))
         : undefined;
-      if (pdskid === undefined || this.#exports.has(pdskid)) continue;
+      // One of our disks whose process could not be taken over is a stranger too.
+      if (pdskid === undefined || this.#exports.get(pdskid)?.holdsProcess === true) continue;
       const found = await findExport(this.#options.folder, this.#options.entry, pdskid);
       if (found === undefined) continue;
-      this.#options.log.warn(`${showDisk(pdskid)} is not among our disks any more, its export is ended`);
+      this.#options.log.warn(`${showDisk(pdskid)} is not served by us any more, its export is ended`);
       await kill9AndWait(found, GONE_MS);
     }
   }

@@ -28,7 +28,8 @@ export interface GrantsDocument {
  * Who may touch what on this server: the rules applied to a state that is durable before anything is done in its name.
  *
  * Order of each change: decided and written down, one at a time for the whole server; then enforced by the exports of the
- * disks concerned; then answered. What could not be enforced is remembered, and enforced when the same is asked again.
+ * disks concerned; then answered. What could not be enforced is remembered, durably, and enforced when the same is asked again;
+ * after a start no disk is taken to obey before it has done so once.
  */
 export class Grants {
   readonly #files: AccessFiles;
@@ -52,7 +53,11 @@ export class Grants {
    */
   static async load(files: AccessFiles, enforce: (pdskid: number) => Promise<void>): Promise<Grants> {
     const grants = new Grants(files, enforce);
-    for (const volume of await files.readVolumes()) grants.#volumes.set(volume.lvolid, volume);
+    for (const { volume, concerned } of await files.readVolumes()) {
+      grants.#volumes.set(volume.lvolid, volume);
+      const unsettled = new Map(concerned.map((pdskid) => [pdskid, 0]));
+      if (unsettled.size > 0) grants.#unsettled.set(volume.lvolid, unsettled);
+    }
     return grants;
   }
 
@@ -156,11 +161,13 @@ export class Grants {
       await this.#files.writeGenerations(pdskid, generations);
       this.#disks.set(pdskid, { ...disk, generations });
     }
-    await this.#files.writeVolume(change.volume);
     const { lvolid } = change.volume;
+    const unsettled = this.#unsettled.get(lvolid) ?? new Map<number, number>();
+    const concerned = [...new Set([...unsettled.keys(), ...change.disks])];
+    await this.#files.writeVolume({ volume: change.volume, concerned });
+    // Both in one go: whoever enforces a change that is noted here enforces it as it is.
     this.#volumes.set(lvolid, change.volume);
     this.#changes += 1;
-    const unsettled = this.#unsettled.get(lvolid) ?? new Map<number, number>();
     for (const pdskid of change.disks) unsettled.set(pdskid, this.#changes);
     this.#unsettled.set(lvolid, unsettled);
   }

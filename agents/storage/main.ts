@@ -17,6 +17,7 @@ import { Inventory } from "./inventory.js";
 import { createStorageMethods } from "./methods.js";
 import { createRegistration } from "./register.js";
 import { Shredder } from "./shred.js";
+import { ZeroingTools } from "./zeroing-tools.js";
 
 /** The control process of a storage server. Its export processes outlive it. */
 async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
@@ -27,7 +28,12 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const lock = await takeStateFolder(folder);
   const identity = await Identity.load(join(folder, "identity.json"));
   const records = await DiskRecords.load(join(folder, "disks.json"));
-  const enforce = (pdskid: number): Promise<void> => exports.enforce(pdskid);
+  const tools = await ZeroingTools.open(join(folder, "tools"));
+  await tools.endLeftOvers(log);
+  const enforce = async (pdskid: number): Promise<void> => {
+    await tools.endLeftOver(pdskid);
+    await exports.enforce(pdskid);
+  };
   const grants = await Grants.load(await AccessFiles.open(folder), enforce);
   const exports = await Exports.open({
     folder: join(folder, "exports"),
@@ -46,6 +52,7 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     grants,
     openDisk: (pdskid) => inventory.openServed(pdskid),
     drain: enforce,
+    recordTool: (pdskid, pid) => tools.record(pdskid, pid),
   });
   const events = new Events(log);
 

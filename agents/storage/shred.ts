@@ -15,6 +15,8 @@ export interface ShredderOptions {
   readonly openDisk: (pdskid: number) => Promise<OpenDisk>;
   /** Returns when no request of a grant that is gone can reach the disk any more. */
   readonly drain: (pdskid: number) => Promise<void>;
+  /** Writes down which process is about to zero a disk, so that it is ended first if we die meanwhile. */
+  readonly recordTool: (pdskid: number, pid: number) => Promise<void>;
 }
 
 /** A shred, to wait for. */
@@ -131,7 +133,8 @@ export class Shredder {
         job.progress = Math.floor(part * 99);
         for (const tell of job.listeners) tell(job.progress);
       };
-      await zeroRange({ disk: handle, kind, start, end, signal: this.#stopping.signal, progress });
+      const record = (pid: number): Promise<void> => this.#options.recordTool(target.pdskid, pid);
+      await zeroRange({ disk: handle, kind, start, end, signal: this.#stopping.signal, record, progress });
       await handle.datasync();
     } finally {
       await handle.close();

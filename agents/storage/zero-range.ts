@@ -9,6 +9,8 @@ export interface ZeroRangeOptions {
   readonly end: Bytes;
   /** Ends the work; a running tool is killed. */
   readonly signal: AbortSignal;
+  /** Told of each tool before it may begin; when this returns, the tool will be found again if we die. */
+  readonly record: (pid: number) => Promise<void>;
   /** Told after each piece: the part of the range that is done, 0 to 1. */
   readonly progress: (part: number) => void;
 }
@@ -43,34 +45,48 @@ export async function zeroRange(options: ZeroRangeOptions): Promise<void> {
 
 /** @returns false if the tool is not there or can't do it here */
 async function runTool(
-  { disk, kind, signal }: ZeroRangeOptions,
+  { disk, kind, signal, record }: ZeroRangeOptions,
   offset: Bytes,
   length: Bytes,
 ): Promise<boolean> {
   // The open file itself is handed over: its name could have come to mean another disk.
   const target = "/proc/self/fd/3";
   const range = ["--offset", String(offset), "--length", String(length), target];
-  const [tool, args] =
+  const tool =
     kind === "file"
-      ? ["fallocate", ["--punch-hole", ...range]]
-      : ["blkdiscard", ["--zeroout", "--force", ...range]];
-  return new Promise((resolve, reject) => {
-    const child = spawn(tool as string, args as string[], {
-      stdio: ["ignore", "ignore", "ignore", disk.fd],
-      timeout: PIECE_MS,
-      killSignal: "SIGKILL",
-      signal,
-    });
-    child.once("error", (error) => {
-      if (signal.aborted) reject(signal.reason);
-      else if ((error as NodeJS.ErrnoException).code === "ENOENT") resolve(false);
-      else reject(error);
-    });
-    child.once("exit", (code) => {
-      if (code !== null) resolve(code === 0);
-      else reject(new ToolStoppedError(`${tool} was stopped: ${length} bytes took more than ${PIECE_MS} ms`));
-    });
+      ? ["fallocate", "--punch-hole", ...range]
+      : ["blkdiscard", "--zeroout", "--force", ...range];
+  // The shell becomes the tool when it is told to. If we die before that, it reads the end of its input, and ends.
+  const child = spawn("/bin/sh", ["-c", 'read -r word && exec "$@"', "sh", ...tool], {
+    stdio: ["pipe", "ignore", "ignore", disk.fd],
+    detached: true,
   });
+  // Not before the process is dead: until then it may write.
+  const exited = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", resolve);
+  });
+  exited.catch(() => undefined);
+  const kill = (): void => void child.kill("SIGKILL");
+  const deadline = setTimeout(kill, PIECE_MS);
+  signal.addEventListener("abort", kill);
+  try {
+    child.stdin?.on("error", () => undefined);
+    if (child.pid !== undefined) await record(child.pid);
+    if (!signal.aborted) child.stdin?.end("go\n");
+    const code = await exited;
+    signal.throwIfAborted();
+    if (code !== null) return code === 0;
+    throw new ToolStoppedError(`${tool[0]} was stopped: ${length} bytes took more than ${PIECE_MS} ms`);
+  } catch (error) {
+    kill();
+    await exited.catch(() => undefined);
+    if ((error as NodeJS.ErrnoException).code === "ENOENT" && child.pid === undefined) return false;
+    throw error;
+  } finally {
+    clearTimeout(deadline);
+    signal.removeEventListener("abort", kill);
+  }
 }
 
 async function writeZeros(

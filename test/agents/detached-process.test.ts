@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import {
@@ -6,10 +7,13 @@ import {
   startDetached,
   terminate,
 } from "../../agents/common/detached-process.js";
-import { findByArguments, isAlive, recordProcess } from "../../agents/common/process-record.js";
+import { findByArguments, isAlive, isGroupAlive, recordProcess } from "../../agents/common/process-record.js";
+import { lives } from "./lives.js";
 import { tempFolder } from "./temp-folder.js";
+import { until } from "./until.js";
 
-const entry = join(import.meta.dirname, "fixtures", "wait-forever.mjs");
+const fixture = (name: string): string => join(import.meta.dirname, "fixtures", name);
+const entry = fixture("wait-forever.mjs");
 const DEADLINE_MS = 10_000;
 
 async function start(args: readonly string[] = []) {
@@ -58,4 +62,38 @@ test("the exit code of an own child is told, and a dead pid has no record", asyn
   terminate(record);
   await exited;
   expect(recordProcess(record.pid, "gone")).toBeUndefined();
+});
+
+async function startWithTool() {
+  const folder = tempFolder();
+  const program = { entry: fixture("tool-starter.mjs"), args: [folder], logFile: join(folder, "log") };
+  const { record } = await startDetached({ ...program, what: "a test" });
+  onTestFinished(() => kill9AndWait(record, DEADLINE_MS));
+  const readPid = (): number => {
+    try {
+      return Number(readFileSync(join(folder, "tool"), "utf8"));
+    } catch {
+      return 0;
+    }
+  };
+  await until(() => readPid() > 0);
+  return { record, tool: readPid() };
+}
+
+test("a process is killed with what it started", async () => {
+  const { record, tool } = await startWithTool();
+  expect(lives(tool)).toBe(true);
+  await kill9AndWait(record, DEADLINE_MS);
+  expect(lives(tool)).toBe(false);
+});
+
+test("a process that is dead is not gone while something that it started lives, and that can be killed", async () => {
+  const { record, tool } = await startWithTool();
+  process.kill(record.pid, "SIGKILL");
+  await until(() => !isAlive(record));
+  expect(isGroupAlive(record)).toBe(true);
+  expect(isGroupAlive({ ...record, startTime: Number.MAX_SAFE_INTEGER })).toBe(false);
+  await kill9AndWait(record, DEADLINE_MS);
+  expect(lives(tool)).toBe(false);
+  expect(isGroupAlive(record)).toBe(false);
 });

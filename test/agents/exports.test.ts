@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
@@ -28,7 +28,11 @@ async function openExports(folder = tempFolder()) {
   onTestFinished(() => exports.stopAll());
   const control = join(folder, "pdsk-00000001.ctl");
   const status = () =>
-    callControl(control, "status", {}, DEADLINE_MS) as Promise<{ pid: number; grants: unknown }>;
+    callControl(control, "status", {}, DEADLINE_MS) as Promise<{
+      pid: number;
+      grants: unknown;
+      tool: number;
+    }>;
   const serve = (bytes = disk.bytes) => exports.ensure({ ...disk, bytes }, async () => undefined);
   return { folder, exports, state, status, serve };
 }
@@ -97,4 +101,84 @@ test("a disk that grew gets a new export, and a disk that is not ours any more h
   const next = await openExports(folder);
   await next.exports.endStrangers();
   expect(lives(grown.pid)).toBe(false);
+});
+
+async function serveWithTool() {
+  const opened = await openExports();
+  opened.state.document = grantOf(555);
+  await opened.serve();
+  const { pid, tool } = await opened.status();
+  expect(lives(tool)).toBe(true);
+  onTestFinished(() => {
+    if (lives(tool)) process.kill(tool, "SIGKILL");
+  });
+  return { ...opened, pid, tool };
+}
+
+test("a tool of an export that does not obey is dead before enforce returns", async () => {
+  const { exports, state, tool } = await serveWithTool();
+  state.document = grantOf(666);
+  await exports.enforce(1);
+  expect(lives(tool)).toBe(false);
+}, 30_000);
+
+test("a tool of an export that died is dead before enforce returns, and before the next export answers", async () => {
+  const { exports, state, status, pid, tool } = await serveWithTool();
+  state.document = grantOf(1);
+  process.kill(pid, "SIGKILL");
+  await until(() => !lives(pid));
+  await exports.enforce(1);
+  expect(lives(tool)).toBe(false);
+  await until(() =>
+    status().then(
+      () => true,
+      () => false,
+    ),
+  );
+});
+
+test("a tool of an export that died while its control process was away is dead before the next export answers", async () => {
+  for (const isServed of [true, false]) {
+    const first = await serveWithTool();
+    first.exports.release();
+    process.kill(first.pid, "SIGKILL");
+    await until(() => !lives(first.pid));
+    const second = await openExports(first.folder);
+    if (isServed) await second.serve();
+    else await second.exports.endStrangers();
+    expect(lives(first.tool)).toBe(false);
+  }
+});
+
+test("an export whose description can't be read is replaced", async () => {
+  const first = await openExports();
+  await first.serve();
+  const { pid } = await first.status();
+  first.exports.release();
+  writeFileSync(join(first.folder, "pdsk-00000001.spec.json"), "damaged");
+  const second = await openExports(first.folder);
+  second.state.document = grantOf(2);
+  await second.serve();
+  expect(lives(pid)).toBe(false);
+  expect((await second.status()).grants).toEqual(grantOf(2).grants);
+});
+
+test("an export that could not be taken over at the start is held to what is enforced", async () => {
+  const first = await openExports();
+  await first.serve();
+  const { pid } = await first.status();
+  first.exports.release();
+  const second = await openExports(first.folder);
+  const working = second.state.document;
+  Object.defineProperty(second.state, "document", {
+    configurable: true,
+    get: () => {
+      throw new Error("no grants yet");
+    },
+  });
+  await expect(second.serve()).rejects.toThrow("no grants yet");
+  Object.defineProperty(second.state, "document", { value: { ...working, ...grantOf(2) } });
+  await second.exports.enforce(1);
+  const now = await second.status();
+  expect([now.pid, now.grants]).toEqual([pid, grantOf(2).grants]);
 });

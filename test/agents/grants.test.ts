@@ -211,3 +211,39 @@ test("no sequence of messages lets a past epoch, version or generation back in, 
     { numRuns: 60 },
   );
 }, 60_000);
+
+test("after a restart a repeated grant or revoke is enforced on its disks again before it is answered", async () => {
+  const folder = tempFolder();
+  const grants = await load(folder);
+  await grants.grant(request({ extents: [extent(10, 0), extent(11, 0, 1, 10, DISK + 1)] }));
+  // The second disk was taken out by a version that may not have been enforced.
+  await grants.grant(request({ version: 4 }));
+  const again: number[] = [];
+  const second = await load(folder, again);
+  await second.grant(request({ version: 4 }));
+  expect(again.sort()).toEqual([DISK, DISK + 1]);
+  await second.grant(request({ version: 4 }));
+  expect(again).toHaveLength(2);
+  await second.revoke(1, 5);
+  const third: number[] = [];
+  await (await load(folder, third)).revoke(1, 5);
+  expect(third).toEqual([DISK]);
+});
+
+test("a revoke that was not enforced is not answered after a restart before it is", async () => {
+  const folder = tempFolder();
+  await (await load(folder)).grant(request());
+  let isStuck = true;
+  const open = async () => {
+    const grants = await Grants.load(await AccessFiles.open(folder), async () => {
+      if (isStuck) throw new VasError("EAGAIN", "stuck");
+    });
+    await grants.addDisk(DISK, SIZE);
+    return grants;
+  };
+  await expect((await open()).revoke(1, 5)).rejects.toEqual(refusal("EAGAIN"));
+  const after = await open();
+  await expect(after.revoke(1, 5)).rejects.toEqual(refusal("EAGAIN"));
+  isStuck = false;
+  await after.revoke(1, 5);
+});

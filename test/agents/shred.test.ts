@@ -27,7 +27,12 @@ async function setUp(open: (path: string) => Promise<OpenDisk> = (path) => openD
     await grants.addDisk(1, 3);
     return {
       grants,
-      shredder: new Shredder({ grants, openDisk: () => open(path), drain: async () => undefined }),
+      shredder: new Shredder({
+        grants,
+        openDisk: () => open(path),
+        drain: async () => undefined,
+        recordTool: async () => undefined,
+      }),
     };
   };
   return { path, load, ...(await load()) };

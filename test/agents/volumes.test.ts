@@ -213,3 +213,41 @@ test("a member that joined is known to the next start", async () => {
   );
   expect(members((await status()).lvolstruct)).toEqual([[6, 2]]);
 });
+
+test("what is no fault of the member's disk is not told as one", async () => {
+  for (const name of ["dying", "defective"]) {
+    const { volumes } = await openHead();
+    await volumes.attach(volume(name), 5, RUNNING);
+    const attached = volumes.findByMirror(3, 1);
+    if (attached === undefined) throw new Error("the mirror is not there");
+    const change = { mirrorid: 3, version: 2, add: extent(6), remove: null };
+    const work = { progress: () => undefined, signal: RUNNING };
+    await expect(replaceMember(attached, change, work)).rejects.toMatchObject({ errno: "EAGAIN" });
+  }
+});
+
+test("an attach that arrives after the detach of its epoch is refused for ever", async () => {
+  const { volumes, folder } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.detach(1, 6);
+  await volumes.detach(1, 4);
+  for (const epoch of [5, 6])
+    await expect(volumes.attach(volume(), epoch, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  const next = await openHead(folder);
+  await next.volumes.adoptAll();
+  await expect(next.volumes.attach(volume(), 6, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  expect(next.volumes.running()).toEqual([]);
+  await next.volumes.attach(volume(), 7, RUNNING);
+});
+
+test("a detach counts although the volume was not there, unless it is of no certain epoch or was refused", async () => {
+  const { volumes } = await openHead();
+  await volumes.detach(1, 3);
+  await expect(volumes.attach(volume(), 3, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  await volumes.attach(volume(), 4, RUNNING);
+  await volumes.detach(1, undefined);
+  expect(volumes.running()).toEqual([]);
+  await volumes.attach(volume("busy"), 4, RUNNING);
+  await expect(volumes.detach(1, 4)).rejects.toMatchObject({ errno: "EBUSY" });
+  await volumes.attach(volume("busy"), 4, RUNNING);
+});

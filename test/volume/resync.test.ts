@@ -1,7 +1,8 @@
+import { truncateSync } from "node:fs";
 import { expect, test } from "vitest";
 import { callControl } from "../../agents/common/control-socket.js";
 import { MemberStatus } from "../../shared/states.js";
-import { GIB, MIB } from "../../shared/units.js";
+import { extentPlace, GIB, MIB } from "../../shared/units.js";
 import { randomData } from "../harness/random-data.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { Rig } from "./rig.js";
@@ -105,4 +106,30 @@ test("a member that is only being copied to may lose its grant: its resync ends,
   await rig.pushGrants(rig.disk(3));
   rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 3), MemberStatus.SPARE);
   await rig.resync(0, 3);
+});
+
+test("a copy that is out of use keeps no other one from its disk", async () => {
+  const rig = await Rig.create();
+  const members = rig.manager.mirrors.get(rig.mirrorid(0))?.members;
+  members?.set(5000, MemberStatus.FAULTY); // of the first disk too
+  await rig.attach();
+  await rig.disk(2).kill();
+  const client = await rig.open();
+  await client.write(0, randomData("one member is dropped", MIB));
+  await waitUntil("it is out", async () => (await rig.memberState(0, 2)) === "out");
+  await rig.startDisk(rig.disk(2));
+  const add = rig.extent(0, 2, MemberStatus.SPARE, 6002);
+  members?.set(6002, MemberStatus.SPARE);
+  await rig.control("replaceMember", { mirrorid: rig.mirrorid(0), version: 1, add, remove: null });
+  expect(members?.get(6002)).toBe(MemberStatus.INSYNC);
+});
+
+test("a source that can't be read is no fault of the member that it is copied to", async () => {
+  const rig = await Rig.create({ disks: 2, redundancy: 1 });
+  await rig.attach();
+  const client = await rig.open();
+  await client.write(0, randomData("will be cut off", MIB));
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 1), MemberStatus.SPARE);
+  truncateSync(rig.disk(0).path, extentPlace(0, 1).dataStart);
+  await expect(rig.resync(0, 1)).rejects.toThrow("EAGAIN");
 });

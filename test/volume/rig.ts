@@ -134,11 +134,10 @@ export class Rig {
     return disk;
   }
 
-  extent(mirror: number, disk: number, status: MemberStatus): ExtentNode {
+  extent(mirror: number, disk: number, status: MemberStatus, lvolid = this.dextid(mirror, disk)): ExtentNode {
     const { pdskid, port } = this.disk(disk);
     const iscsi_path = [`nbd://127.0.0.1:${port}/pdsk-${pdskid.toString(16).padStart(8, "0")}`];
     const lvolspec = { pdskid, offset: mirror, ssvrid: disk + 1, iscsi_path, generation: 1 };
-    const lvolid = this.dextid(mirror, disk);
     return {
       lvolid,
       lvoltype: VolumeType.DEXT,
@@ -155,7 +154,9 @@ export class Rig {
     const mirrors = Array.from({ length: this.options.mirrors }, (_, at): MirrorNode => {
       const row = this.manager.mirrors.get(this.mirrorid(at));
       if (row === undefined) throw new Error("no such mirror");
-      const components = [...row.members].map(([dextid, status]) => this.extent(at, dextid % 100, status));
+      const components = [...row.members].map(([dextid, status]) =>
+        this.extent(at, dextid % 100, status, dextid),
+      );
       const lvolspec = { version: row.version };
       return {
         ...node,

@@ -65,10 +65,12 @@ async function stopUsing(mirror: Mirror, dextid: number, resyncs: Map<number, Re
   mirror.forget(member);
 }
 
-/** Two copies on one disk are one copy. */
+/** Two copies on one disk are one copy; one that is out of use is none. */
 function assertOtherDisk(mirror: Mirror, add: ParsedExtent): void {
   const { pdskid } = add.lvolspec;
-  const other = mirror.members.find((member) => member.node.lvolspec.pdskid === pdskid);
+  const other = mirror.members.find(
+    (member) => member.state !== "out" && member.node.lvolspec.pdskid === pdskid,
+  );
   if (other === undefined) return;
   throw new VasError(
     "EINVAL",

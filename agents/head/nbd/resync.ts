@@ -36,8 +36,8 @@ class ChunkLock extends RangeHolder {
  * it too. A write that was under way then and does not, has marked its region before and holds its range: the region is
  * in the set, and the copier waits for the range.
  *
- * `done` rejects with VasError: EHOSTDOWN if its disk can't be reached, EIO if it, or every source, answers errors,
- * ENOENT if it left the mirror, ECANCELED.
+ * `done` rejects with VasError: EHOSTDOWN if its disk can't be reached, EIO if it answers errors,
+ * ENOENT if it left the mirror, ECANCELED, EAGAIN for what is not the fault of its own disk.
  */
 export function startResync(mirror: Mirror, member: Member): Resync {
   const progress = { copied: 0, total: 0 };
@@ -92,7 +92,7 @@ async function copyAndJoin(
   assertState(member, "copying");
   mirror.use(member, "joining");
   await new Promise<void>((resolve, reject) => {
-    const failed = (errno: number) => reject(new DiskError(errno, "writing the records"));
+    const failed = (errno: number) => reject(notItsFault(new DiskError(errno, "writing the records")));
     mirror.records.commit((errno) => (errno === 0 ? resolve() : failed(errno)));
   });
   return join(mirror, member);
@@ -107,7 +107,7 @@ async function copyChunk(mirror: Mirror, member: Member, offset: number): Promis
     const data = await new Promise<readonly Buffer[]>((resolve, reject) => {
       mirror.read(offset, CHUNK_BYTES, (errno, read = []) => {
         if (errno === 0) resolve(read);
-        else reject(new DiskError(errno, `reading mirror ${mirror.mirrorid} at ${offset}`));
+        else reject(notItsFault(new DiskError(errno, `reading mirror ${mirror.mirrorid} at ${offset}`)));
       });
     });
     await writeChunk(member, offset, data);
@@ -137,6 +137,11 @@ async function join(mirror: Mirror, member: Member): Promise<number> {
 function assertState(member: Member, state: Member["state"]): void {
   if (member.state !== state)
     throw new VasError("EIO", `extent ${member.dextid} failed while it was copied to`);
+}
+
+/** The error of another disk than the member's own: whoever counts the failures of members must not count it. */
+function notItsFault(cause: DiskError): VasError {
+  return new VasError("EAGAIN", cause.message, { cause });
 }
 
 function asVasError(error: unknown): VasError {

@@ -2,6 +2,7 @@ import { VasError } from "../../../shared/errors.js";
 import { showDisk, showMirror } from "../../../shared/ids.js";
 import type { ParsedExtent } from "../../../shared/layout-tree.js";
 import type { Log } from "../../../shared/log.js";
+import { MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import type { ManagerClient } from "../../common/manager-client.js";
 import { clearIdleBits } from "./clear-bits.js";
@@ -109,9 +110,11 @@ export class Volume {
   }
 }
 
-/** Two copies on one disk are one copy. @throws VasError EINVAL */
+/** Two copies on one disk are one copy; one that is out of use is none. @throws VasError EINVAL */
 function checkDisks(mirrorid: number, extents: readonly ParsedExtent[]): void {
-  const disks = extents.map(({ lvolspec }) => lvolspec.pdskid);
+  const disks = extents
+    .filter(({ mirror_status: status }) => status === MemberStatus.INSYNC || status === MemberStatus.SPARE)
+    .map(({ lvolspec }) => lvolspec.pdskid);
   if (new Set(disks).size < disks.length) {
     throw new VasError("EINVAL", `mirror ${showMirror(mirrorid)} has two members on the same disk`);
   }

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import type { Bytes } from "../../../shared/units.js";
 import { NbdErrno, nbdErrnoOf } from "../../common/nbd/protocol.js";
-import { makeHole, type TargetKind, ZERO_BY_PROGRAM_BYTES } from "./make-hole.js";
+import { MAX_HOLE_BYTES, makeHole, type TargetKind, ZERO_BY_PROGRAM_BYTES } from "./make-hole.js";
 
 /** Reads share a slab of this size, or of the longest read. Using it again saves up to 40 % of the CPU time of large reads. */
 const SLAB_BYTES: Bytes = 262_144;
@@ -105,10 +105,11 @@ export class DiskIo {
   ): number {
     return this.#change(durable, () => {
       const { offset, length } = range;
-      const byProgram = length >= ZERO_BY_PROGRAM_BYTES;
-      if (byProgram && makeHole(this.#fd, this.#kind, range, allocated)) return;
-      for (let done = 0; done < length; done += ZEROS.length) {
-        this.#writeAll(this.#fd, offset + done, [ZEROS.subarray(0, Math.min(ZEROS.length, length - done))]);
+      let byProgram = length >= ZERO_BY_PROGRAM_BYTES;
+      for (let done = 0; done < length; done += MAX_HOLE_BYTES) {
+        const piece = { offset: offset + done, length: Math.min(MAX_HOLE_BYTES, length - done) };
+        byProgram &&= makeHole(this.#fd, this.#kind, piece, allocated);
+        if (!byProgram) this.#writeZeros(piece.offset, piece.length);
       }
     });
   }
@@ -138,6 +139,12 @@ export class DiskIo {
     } catch {
       this.#broken = true;
       return NbdErrno.EIO;
+    }
+  }
+
+  #writeZeros(offset: Bytes, length: Bytes): void {
+    for (let done = 0; done < length; done += ZEROS.length) {
+      this.#writeAll(this.#fd, offset + done, [ZEROS.subarray(0, Math.min(ZEROS.length, length - done))]);
     }
   }
 

@@ -10,10 +10,13 @@ export type TargetKind = "file" | "block";
 export const ZERO_BY_PROGRAM_BYTES: Bytes = 8 * 1024 * 1024;
 /** Block devices are zeroed in whole units of this size. */
 const DEVICE_UNIT_BYTES: Bytes = 4096;
-const TIMEOUT_MS: Milliseconds = 60_000;
+/** One run of a program zeroes at most this much, so that a range of any length is many runs, each with an end in sight. */
+export const MAX_HOLE_BYTES: Bytes = 256 * 1024 * 1024;
+const TIMEOUT_MS: Milliseconds = 10_000;
 
 /**
- * Makes a range of an open file or device read as zeros without writing them.
+ * Makes a range of an open file or device, of at most `MAX_HOLE_BYTES`, read as zeros without writing them. The program is
+ * of our process group, and dies with us when all of that is killed.
  *
  * @param allocated its room on the disk is kept
  * @returns false if that could not be done: then nothing is known of the range, and zeros have to be written
