@@ -1,3 +1,4 @@
+import type { AgentAddress } from "../../shared/agent-address.js";
 import { VasError } from "../../shared/errors.js";
 import type {
   HeadAgentMethodName,
@@ -15,12 +16,6 @@ import type { XmlRpcStruct } from "../../shared/xmlrpc/value.js";
 
 type HeadMethods = typeof headAgentMethods;
 type StorageMethods = typeof storageAgentMethods;
-
-/** Where an agent answers; its addresses are tried in order. */
-export interface AgentAddress {
-  readonly addresses: readonly string[];
-  readonly port: number;
-}
 
 /** Which manager calls: agents refuse another cluster's, and one with a lower serial (rule R13). */
 export interface Sender {

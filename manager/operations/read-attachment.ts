@@ -1,3 +1,4 @@
+import type { AgentAddress } from "../../shared/agent-address.js";
 import type { VolumeNode } from "../../shared/layout-tree.js";
 import type { GrantedExtent } from "../../shared/methods/agent-methods.js";
 import { isGranted, isUp } from "../domain/member-rules.js";
@@ -7,12 +8,6 @@ import { addressesOf, findHeadServer, findStorageServer } from "../store/servers
 import { findVolume, type VolumeRow } from "../store/volumes.js";
 import { readLayoutTree } from "./layout-tree.js";
 import type { Operation } from "./operation.js";
-
-/** Where an agent answers; its addresses are tried in order. */
-export interface AgentAddress {
-  readonly addresses: readonly string[];
-  readonly port: number;
-}
 
 /** What one storage server must be told of a volume. */
 export interface ServerGrant {

@@ -20,6 +20,8 @@ export interface StatusSources {
 
 /** At most so many jobs are listed, the oldest first. */
 const MAX_JOBS = 200;
+/** At most so many volumes are named. */
+const MAX_NAMED = 20;
 
 /** Health at a glance. */
 export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async (tx, sources) => {
@@ -36,12 +38,19 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
     rows.filter((row) => isUp(row.priority)).length;
 
   const notices = [...sources.notices];
-  for (const volume of volumes) {
-    if (degraded.has(volume.lvolid))
-      notices.push(`volume ${volume.lvolname} is degraded: not all of its copies are in sync`);
-    if (volume.bind_status === BindStatus.ERROR)
-      notices.push(`volume ${volume.lvolname}: ${volume.bind_error}`);
+  const troubled = volumes.filter(
+    (volume) => degraded.has(volume.lvolid) || volume.bind_status === BindStatus.ERROR,
+  );
+  for (const volume of troubled.slice(0, MAX_NAMED)) {
+    const failed = volume.bind_status === BindStatus.ERROR;
+    notices.push(
+      failed
+        ? `volume ${volume.lvolname}: ${volume.bind_error}`
+        : `volume ${volume.lvolname} is degraded: not all of its copies are in sync`,
+    );
   }
+  if (troubled.length > MAX_NAMED)
+    notices.push(`${troubled.length - MAX_NAMED} more volumes are degraded or in error`);
   const down = [
     [heads.length - up(heads), "head server"],
     [servers.length - up(servers), "storage server"],

@@ -1,3 +1,4 @@
+import type { AgentAddress } from "../../shared/agent-address.js";
 import type { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror } from "../../shared/ids.js";
 import type { ExtentNode } from "../../shared/layout-tree.js";
@@ -19,7 +20,7 @@ import { findMirror, findVolume, type VolumeRow } from "../store/volumes.js";
 import { assertHeld, endJob } from "./held-job.js";
 import { extentNode } from "./layout-tree.js";
 import type { Operation } from "./operation.js";
-import { type AgentAddress, readGrants, type ServerGrant } from "./read-attachment.js";
+import { readGrants, type ServerGrant } from "./read-attachment.js";
 
 /** All that a resync job needs to know, as it is in one instant. */
 export interface ResyncPlan {

@@ -1,3 +1,4 @@
+import type { AgentAddress } from "../../shared/agent-address.js";
 import { showDisk, showExtent } from "../../shared/ids.js";
 import { FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
@@ -11,7 +12,7 @@ import { findStorageServer } from "../store/servers.js";
 import { findVolume } from "../store/volumes.js";
 import { endJob } from "./held-job.js";
 import type { Operation } from "./operation.js";
-import { type AgentAddress, readGrants, type ServerGrant, storageAgent } from "./read-attachment.js";
+import { readGrants, type ServerGrant, storageAgent } from "./read-attachment.js";
 
 /**
  * Gives each disk that has unshredded space, and no shred under way, its next one, as far as the limits allow. Large

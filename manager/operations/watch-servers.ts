@@ -1,3 +1,4 @@
+import type { AgentAddress } from "../../shared/agent-address.js";
 import { showHeadServer, showStorageServer } from "../../shared/ids.js";
 import { FailureTarget, Priority } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
@@ -14,7 +15,6 @@ import {
   updateStorageServer,
 } from "../store/servers.js";
 import type { Operation } from "./operation.js";
-import type { AgentAddress } from "./read-attachment.js";
 
 /** A server that the server check asks. */
 export interface WatchedServer {

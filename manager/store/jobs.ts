@@ -169,22 +169,33 @@ export async function updateHeldJob(
   return result.numUpdatedRows > 0n;
 }
 
+/** Why jobs end from outside. */
+export interface JobCancellation {
+  /** Wall-clock milliseconds. */
+  readonly now: number;
+  /** errno name that a waiting caller is told. */
+  readonly result: string;
+  readonly last_error: string;
+}
+
+const canceled = ({ now, result, last_error }: JobCancellation) => ({
+  status: JobStatus.CANCELED,
+  holder: null,
+  finished_at: now,
+  result,
+  last_error,
+});
+
 /** Ends open jobs of one kind and subject from outside, because what they were for is gone. */
 export async function cancelOpenJobs(
   tx: Tx,
   kinds: readonly JobKind[],
   subject: number,
-  change: { readonly now: number; readonly result: string; readonly last_error: string },
+  end: JobCancellation,
 ): Promise<void> {
   await tx
     .updateTable("job")
-    .set({
-      status: JobStatus.CANCELED,
-      holder: null,
-      finished_at: change.now,
-      result: change.result,
-      last_error: change.last_error,
-    })
+    .set(canceled(end))
     .where("kind", "in", kinds)
     .where("subject", "=", subject)
     .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
@@ -192,20 +203,10 @@ export async function cancelOpenJobs(
 }
 
 /** Ends the open resyncs of all mirrors of a volume, because it is not served any more. */
-export async function cancelResyncsOfVolume(
-  tx: Tx,
-  lvolid: number,
-  change: { readonly now: number; readonly result: string; readonly last_error: string },
-): Promise<void> {
+export async function cancelResyncsOfVolume(tx: Tx, lvolid: number, end: JobCancellation): Promise<void> {
   await tx
     .updateTable("job")
-    .set({
-      status: JobStatus.CANCELED,
-      holder: null,
-      finished_at: change.now,
-      result: change.result,
-      last_error: change.last_error,
-    })
+    .set(canceled(end))
     .where("kind", "=", "resync")
     .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
     .where("subject", "in", (query) =>
