@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { VasError } from "../../../shared/errors.js";
-import { EventStatus } from "../../../shared/states.js";
+import { EventStatus, MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
 import {
@@ -72,7 +72,9 @@ async function grant(job: JobRow, deadline: Milliseconds, tools: HandlerTools): 
   const patience = Math.min(deadline, clock.monotonic() + settings.agent_timeout * 1_000);
   for (;;) {
     const attachment = await read(job, tools);
-    const ssvrids = await grantEpoch(attachment, tools);
+    const unasked = await grantEpoch(attachment, tools);
+    const good = serversWithGoodCopies(attachment);
+    const ssvrids = unasked.filter((ssvrid) => good.has(ssvrid));
     if (ssvrids.length === 0) return;
     const hopeful = attachment.grants.some(({ ssvrid, isUp }) => isUp && ssvrids.includes(ssvrid));
     if (!hopeful || clock.monotonic() >= patience) {
@@ -83,6 +85,12 @@ async function grant(job: JobRow, deadline: Milliseconds, tools: HandlerTools): 
     await pause(GRANT_PAUSE, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) throw new VasError("EAGAIN", "the manager is stopping");
   }
+}
+
+function serversWithGoodCopies({ tree }: Attachment): Set<number> {
+  const members = tree.components[0].components.flatMap((mirror) => mirror.components);
+  const good = members.filter((member) => member.mirror_status === MemberStatus.INSYNC);
+  return new Set(good.map((member) => member.lvolspec.ssvrid));
 }
 
 async function serve(
