@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import { pause } from "../../agents/common/pause.js";
 import { zeroRange } from "../../agents/storage/zero-range.js";
 import { ZeroingTools } from "../../agents/storage/zeroing-tools.js";
 import { lives } from "./lives.js";
 import { tempFolder } from "./temp-folder.js";
+import { until } from "./until.js";
 
 const BYTES = 65_536;
 const RUNNING = new AbortController().signal;
@@ -58,7 +59,8 @@ test("a tool does not begin before it is recorded", async () => {
   const seen: unknown[] = [];
   await zeroRange(
     range(disk, async (pid) => {
-      await pause(300, RUNNING);
+      // Asleep in its `read`, and still the shell: it waits to be told.
+      await until(() => /^\d+ \(sh\) S /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
       seen.push(lives(pid), await firstByte(disk));
     }),
   );
