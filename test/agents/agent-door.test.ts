@@ -35,7 +35,7 @@ async function openDoor(identityFile = join(tempFolder(), "identity.json")) {
   const door = createAgentDoor({ methods, handlers, identity: await Identity.load(identityFile), log });
   const [address] = await door.listen(["127.0.0.1"], 0);
   if (address === undefined) throw new Error("no address");
-  const client = createXmlRpcClient({ addresses: [address], timeoutMs: 10_000, maxResponseBytes: 1 << 20 });
+  const client = createXmlRpcClient({ addresses: [address], timeoutMs: 60_000, maxResponseBytes: 1 << 20 });
   onTestFinished(async () => {
     client.close();
     await door.close(0);

@@ -74,7 +74,7 @@ test("an export that does not obey is dead before enforce returns, and started a
     ),
   );
   expect((await status()).grants).toEqual(grantOf(666).grants);
-}, 30_000);
+});
 
 test("an export that died is started again", async () => {
   const { status, serve } = await openExports();
@@ -120,7 +120,7 @@ test("a tool of an export that does not obey is dead before enforce returns", as
   state.document = grantOf(666);
   await exports.enforce(1);
   expect(lives(tool)).toBe(false);
-}, 30_000);
+});
 
 test("a tool of an export that died is dead before enforce returns, and before the next export answers", async () => {
   const { exports, state, status, pid, tool } = await serveWithTool();

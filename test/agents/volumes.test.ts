@@ -36,7 +36,7 @@ function volume(lvolname = "data"): ParsedVolume {
   return { ...node, lvolid: 1, lvoltype: 0, lvolspec, components: [linear] };
 }
 
-async function openHead(folder = tempFolder(), attachMs = 20_000) {
+async function openHead(folder = tempFolder(), attachMs = 60_000) {
   const state: { mirror: MirrorState | VasError; gone: number } = {
     mirror: {
       version: 9,
@@ -76,7 +76,7 @@ async function openHead(folder = tempFolder(), attachMs = 20_000) {
   onTestFinished(() => volumes.stopAll());
   const control = join(folder, "lvol-00000001.ctl");
   const status = () =>
-    callControl(control, "status", {}, 10_000) as Promise<{
+    callControl(control, "status", {}, 60_000) as Promise<{
       pid: number;
       incarnation: number;
       lvolstruct: ParsedVolume;

@@ -73,7 +73,7 @@ export class TestCluster {
     this.heads = plan.heads.map((server) => new TestServer(server, environment));
     this.rpc = createXmlRpcClient({
       addresses: [{ host: plan.manager.address, port: MANAGER_PORT }],
-      timeoutMs: 40_000,
+      timeoutMs: 120_000,
       maxResponseBytes: 64 * 1024 * 1024,
     });
   }
@@ -128,7 +128,7 @@ export class TestCluster {
   }
 
   /** Every member of every volume is INSYNC, and none is on the servers named. */
-  async waitUntilWhole(avoiding: readonly number[] = [], timeoutMs = 90_000): Promise<void> {
+  async waitUntilWhole(avoiding: readonly number[] = [], timeoutMs = 240_000): Promise<void> {
     await waitUntil(
       `all members are in sync${avoiding.length === 0 ? "" : `, and none on ssvr ${avoiding.join(" ")}`}`,
       async () => {

@@ -11,7 +11,7 @@ const PERIOD_MS = 50;
 export async function waitUntil<T>(
   description: string,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   let lastError: unknown;

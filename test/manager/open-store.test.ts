@@ -262,7 +262,7 @@ describe("another process", () => {
     await (await openStore(path)).close();
   });
 
-  test("killed during commits loses nothing that it acknowledged", { timeout: 30_000 }, async () => {
+  test("killed during commits loses nothing that it acknowledged", async () => {
     const path = join(await temporaryFolder(), "manager.db");
     for (let round = 1; round <= 5; round++) {
       const { child, acknowledged } = startWriter(path);

@@ -208,34 +208,30 @@ describe("servers and disks are used in proportion to their size, within 5 %", (
     { count: 12, zones: 1, redundancy: 3, seed: 1 },
     { count: 12, zones: 1, redundancy: 2, seed: 2 },
     { count: 16, zones: 4, redundancy: 2, seed: 3 },
-  ])(
-    "$count servers in $zones zones, $redundancy copies",
-    { timeout: 60_000 },
-    ({ count, zones, redundancy, seed }) => {
-      const random = seeded(seed);
-      const model = new DiskModel(cluster(count, zones));
-      const total = model.disks.reduce((sum, one) => sum + one.capacity, 0);
-      const volumes: (readonly MirrorPlan[])[] = [];
-      let stored = 0;
-      for (let round = 0; round < 2_000; round++) {
-        if (stored > 0.6 * total || (volumes.length > 0 && random() < 0.35)) {
-          const [deleted = []] = volumes.splice(Math.floor(random() * volumes.length), 1);
-          for (const { length, members } of deleted) {
-            for (const member of members) model.giveBack(member, length);
-            stored -= length * members.length;
-          }
-        } else {
-          const capacity = 1 + Math.floor(random() ** 3 * 600);
-          const { mirrors } = planVolume({ capacity, redundancy, sizes, candidates: model.candidates() });
-          for (const { length, members } of mirrors) for (const member of members) model.take(member, length);
-          volumes.push(mirrors);
-          stored += capacity * redundancy;
+  ])("$count servers in $zones zones, $redundancy copies", ({ count, zones, redundancy, seed }) => {
+    const random = seeded(seed);
+    const model = new DiskModel(cluster(count, zones));
+    const total = model.disks.reduce((sum, one) => sum + one.capacity, 0);
+    const volumes: (readonly MirrorPlan[])[] = [];
+    let stored = 0;
+    for (let round = 0; round < 2_000; round++) {
+      if (stored > 0.6 * total || (volumes.length > 0 && random() < 0.35)) {
+        const [deleted = []] = volumes.splice(Math.floor(random() * volumes.length), 1);
+        for (const { length, members } of deleted) {
+          for (const member of members) model.giveBack(member, length);
+          stored -= length * members.length;
         }
+      } else {
+        const capacity = 1 + Math.floor(random() ** 3 * 600);
+        const { mirrors } = planVolume({ capacity, redundancy, sizes, candidates: model.candidates() });
+        for (const { length, members } of mirrors) for (const member of members) model.take(member, length);
+        volumes.push(mirrors);
+        stored += capacity * redundancy;
       }
-      expect(stored).toBeGreaterThan(0.4 * total);
-      expectProportional(model);
-    },
-  );
+    }
+    expect(stored).toBeGreaterThan(0.4 * total);
+    expectProportional(model);
+  });
 });
 
 describe("too little room is explained", () => {

@@ -112,7 +112,7 @@ export class ExportUnderTest {
   }
 
   call(method: string, params: object = {}): Promise<unknown> {
-    return callControl(this.#control, method, params, 20_000);
+    return callControl(this.#control, method, params, 60_000);
   }
 
   /** @param claim what follows the disk's name */
@@ -122,7 +122,7 @@ export class ExportUnderTest {
     disk = "pdsk-0000002a",
   ): Promise<NbdClient> {
     return connectNbd({ host: "127.0.0.1", port: this.port }, `${disk}${claim}`, {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
       onClose,
     });
   }

@@ -29,7 +29,7 @@ const connect = (
   port: number,
   name = "memory",
   onClose: (reason: Error) => void = nobody,
-): Promise<NbdClient> => connectNbd({ host: "127.0.0.1", port }, name, { timeoutMs: 20_000, onClose });
+): Promise<NbdClient> => connectNbd({ host: "127.0.0.1", port }, name, { timeoutMs: 60_000, onClose });
 
 /** Random whole numbers below a limit, the same for the same seed. */
 function dice(name: string): (limit: number) => number {
@@ -152,10 +152,10 @@ describe("client and server", () => {
         (error: unknown) => error,
       );
     expect(await attempt(silentPort, 50)).toMatchObject({ reason: "timeout" });
-    expect(await attempt(otherPort, 20_000)).toMatchObject({ reason: "protocol" });
+    expect(await attempt(otherPort, 60_000)).toMatchObject({ reason: "protocol" });
     silent.close();
     other.close();
-    const gone = await attempt(silentPort, 20_000);
+    const gone = await attempt(silentPort, 60_000);
     expect(gone).toBeInstanceOf(NbdConnectError);
     expect(gone).toMatchObject({ reason: "unreachable" });
   });
@@ -208,7 +208,7 @@ describe("client and server", () => {
       const second = createNbdServer(new MemoryExport(SIZE).options());
       servers.push(first, second);
       await expect(second.listenUnix(path)).rejects.toMatchObject({ code: "EADDRINUSE" });
-      const client = await connectNbd({ path }, "memory", { timeoutMs: 20_000, onClose: nobody });
+      const client = await connectNbd({ path }, "memory", { timeoutMs: 60_000, onClose: nobody });
       expect(await writeBytes(client, 5, Buffer.from("five"))).toBe(0);
       expect((await readBytes(client, 5, 4)).toString()).toBe("five");
       client.destroy();

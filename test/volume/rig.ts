@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import { callControl } from "../../agents/common/control-socket.js";
 import type { ExtentNode, MirrorNode, VolumeNode } from "../../shared/layout-tree.js";
 import { MemberStatus, VolumeType } from "../../shared/states.js";
@@ -20,9 +20,6 @@ import { NbdClient } from "../harness/nbd-client.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { ManagerStub } from "./manager-stub.js";
 import { TestProcess } from "./test-process.js";
-
-// Real processes, on a machine that may be busy with other things.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 export const LVOLID = 1;
 const DISK_GB = 3;

@@ -25,7 +25,7 @@ function clientOf(ports: readonly number[], options: Partial<XmlRpcClientOptions
   const addresses = ports.map((port) => ({ host: HOST, port }));
   const client = createXmlRpcClient({
     addresses,
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     maxResponseBytes: 1_000_000,
     ...options,
   });

@@ -21,7 +21,7 @@ beforeAll(async () => {
   ({ port } = await server.listen("127.0.0.1", 0));
   client = createXmlRpcClient({
     addresses: [{ host: "127.0.0.1", port }],
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
     maxResponseBytes: 1e6,
   });
 });
@@ -53,7 +53,7 @@ async function expectOutcome(connection: RawConnection, { expect: outcome }: Hos
   return expectStatus(connection, outcome);
 }
 
-describe("after each hostile request the server answers the next good call:", { timeout: 60_000 }, () => {
+describe("after each hostile request the server answers the next good call:", () => {
   const requests = readHostileRequests();
 
   test.each(requests.map((request) => [request.name, request] as const))("%s", async (_name, request) => {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /** A TCP connection that says exactly what a test wants, and remembers what came back. */
 export class RawConnection {

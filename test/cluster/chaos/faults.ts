@@ -75,7 +75,7 @@ const manager = ({ cluster }: World): readonly TestServer[] => [cluster.manager]
 export async function bringUp(server: TestServer, cluster: TestCluster): Promise<void> {
   server.thaw();
   if (server.control().length === 0) server.up();
-  if (server === cluster.manager) await waitUntil("the manager answers", () => cluster.status(), 60_000);
+  if (server === cluster.manager) await waitUntil("the manager answers", () => cluster.status());
   else await server.waitUntilAnswers();
 }
 
@@ -308,7 +308,7 @@ export const faults: readonly Fault[] = [
   ),
   ofOne("restart manager", 2, manager, async (server, world) => {
     sendSignal(server.control(), "SIGTERM");
-    await waitUntil("the manager has ended", () => server.control().length === 0, 40_000);
+    await waitUntil("the manager has ended", () => server.control().length === 0);
     await bringUp(server, world.cluster);
   }),
   ofVolume("move", 5, (user, world) => move(user, world, false)),
