@@ -10,6 +10,7 @@ import { addDiskCommands } from "./commands/disk.js";
 import { addFailureCommand } from "./commands/failure.js";
 import { addLocalCommands } from "./commands/local.js";
 import { addServerCommands } from "./commands/server.js";
+import { addSnapshotCommands } from "./commands/snapshot.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addVolumeCommands } from "./commands/volume.js";
 import { LocalClusterError } from "./local/folder.js";
@@ -51,6 +52,7 @@ function buildProgram(): Command {
     };
   };
   addVolumeCommands(program, makeContext);
+  addSnapshotCommands(program, makeContext);
   addServerCommands(program, makeContext);
   addDiskCommands(program, makeContext);
   addStatusCommand(program, makeContext);

@@ -9,6 +9,8 @@ import { AgentsPort } from "./agents-port/agents-port.js";
 import { createDoor } from "./api/door.js";
 import { createHandlers } from "./api/handlers.js";
 import { attach } from "./jobs/handlers/attach.js";
+import { createSnapshot } from "./jobs/handlers/create-snapshot.js";
+import { deleteSnapshot } from "./jobs/handlers/delete-snapshot.js";
 import { detach } from "./jobs/handlers/detach.js";
 import { fence } from "./jobs/handlers/fence.js";
 import { resync } from "./jobs/handlers/resync.js";
@@ -52,7 +54,15 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   };
   const executor = new Executor(store, systemClock, identity.serial, settings, poke);
   const runner = new JobRunner({
-    handlers: { attach, detach, fence, resync, shred },
+    handlers: {
+      attach,
+      detach,
+      fence,
+      resync,
+      shred,
+      "create-snapshot": createSnapshot,
+      "delete-snapshot": deleteSnapshot,
+    },
     tools: { agents, settings, clock: systemClock, log },
     executor,
     clock: systemClock,

@@ -1,4 +1,11 @@
-import type { BindEvent, BindStatus, JobStatus, MemberStatus, Priority } from "../shared/states.js";
+import type {
+  BindEvent,
+  BindStatus,
+  JobStatus,
+  MemberStatus,
+  Priority,
+  SnapshotStatus,
+} from "../shared/states.js";
 
 /**
  * Row types of the state store. Booleans are 0 or 1, times are wall-clock milliseconds, sizes and offsets are GB
@@ -110,6 +117,13 @@ export interface VolumeRow {
   bind_number: number;
   /** Version of the set of extents that the storage servers were, or must be, granted. */
   grant_version: number;
+  /** The volume that this is a snapshot of; null for any other volume. */
+  origin_lvolid: number | null;
+  /** Id of its SNAPSHOT node, or of its SNAPSHOT-ORIGIN node; null if it never had one. */
+  layerid: number | null;
+  snapshot_status: SnapshotStatus;
+  /** The content of the snapshot can't be had any more. */
+  snapshot_lost: 0 | 1;
 }
 
 export interface MirrorRow {
@@ -126,7 +140,7 @@ export interface MirrorRow {
 export interface JobRow {
   jobid: number;
   kind: string;
-  /** The one thing it is about: lvolid, mirrorid or dextid, by its kind. At most one open job of a kind per subject. */
+  /** The one thing it is about: lvolid or dextid, by its kind. At most one open job of a kind per subject. */
   subject: number;
   /** Event id under which the agent knows it. */
   eventid: number;

@@ -78,6 +78,8 @@ const sections = {
     nbd_listen: text.default(""),
     /** A member that does not answer for this long is reported as failed. */
     member_timeout: seconds.default(10),
+    /** A snapshot whose space can't be written to for this long is given up, so that its origin goes on. */
+    snapshot_timeout: seconds.default(30),
     /** Instead of the machine's boot id, for agents that share a machine. */
     boot_id: text.default(""),
   }),

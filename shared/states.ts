@@ -26,6 +26,13 @@ export type BindStatus = (typeof BindStatus)[keyof typeof BindStatus];
 export const BindEvent = { NONE: 0, BINDING: 1, UNBINDING: 2 } as const;
 export type BindEvent = (typeof BindEvent)[keyof typeof BindEvent];
 
+/**
+ * What a snapshot is, NONE for any other volume. CREATING: its head is being asked to take it. READY: it holds the content
+ * of its instant, unless that was lost since. DELETING: its head is being asked to end it.
+ */
+export const SnapshotStatus = { NONE: 0, CREATING: 1, READY: 2, DELETING: 3 } as const;
+export type SnapshotStatus = (typeof SnapshotStatus)[keyof typeof SnapshotStatus];
+
 /** What notifyFailure can be about. LVOL means a disk extent. */
 export const FailureTarget = { HSVR: 1, SSVR: 2, PDSK: 3, LVOL: 4 } as const;
 export type FailureTarget = (typeof FailureTarget)[keyof typeof FailureTarget];
@@ -70,21 +77,41 @@ export const transitions = {
     arrow(
       "(new)",
       "ALLOCATED",
-      "create-volume, heal-mirror",
+      "allocate-volume, heal-mirror",
       "space is set aside, never written for its volume",
     ),
     arrow("(new)", "SPARE", "heal-mirror", "space is set aside for a replacement"),
     arrow("(new)", "NEEDSHRED", "register-physical-disk", "the space of a new disk counts as written"),
-    arrow("ALLOCATED", "INSYNC", "begin-attach", "before the first grant of the volume's life"),
+    arrow(
+      "ALLOCATED",
+      "INSYNC",
+      "begin-attach, create-snapshot",
+      "before the first grant of its volume's life",
+    ),
     arrow("ALLOCATED", "FREE", "delete-volume, heal-mirror", "it was never attached, so never written"),
     arrow("INSYNC", "SPARE", "report-member, drop-unasked-members", "it missed, or may miss, a write"),
     arrow("INSYNC", "FAULTY", "heal-mirror, notify-failure", "its disk is lost and the volume detached"),
     arrow("SPARE", "INSYNC", "report-member", "its head copied what it lacked"),
     arrow("SPARE", "FAULTY", "heal-mirror", "it will not come back, or another has taken its place"),
-    arrow("INSYNC", "NEEDSHRED", "delete-volume", "the volume is deleted"),
-    arrow("SPARE", "NEEDSHRED", "delete-volume", "the volume is deleted"),
-    arrow("FAULTY", "NEEDSHRED", "delete-volume, heal-mirror", "the mirror is whole again, or deleted"),
+    arrow("INSYNC", "NEEDSHRED", "delete-volume, end-snapshot", "the volume or snapshot is deleted"),
+    arrow("SPARE", "NEEDSHRED", "delete-volume, end-snapshot", "the volume or snapshot is deleted"),
+    arrow(
+      "FAULTY",
+      "NEEDSHRED",
+      "delete-volume, end-snapshot, heal-mirror",
+      "the mirror is whole again, or deleted",
+    ),
     arrow("NEEDSHRED", "FREE", "shred-extent", "zeros are durable on all of it"),
+  ],
+  snapshot: [
+    arrow("(new)", "CREATING", "create-snapshot", "the volume is attached: its head takes the snapshot"),
+    arrow("(new)", "READY", "create-snapshot", "the volume is detached: nothing writes to it now"),
+    arrow("CREATING", "READY", "end-snapshot", "the head has taken it"),
+    arrow("CREATING", "GONE", "end-snapshot", "it was undone"),
+    arrow("READY", "DELETING", "delete-volume", "the volume is attached: its head ends the snapshot"),
+    arrow("READY", "GONE", "delete-volume", "the volume is detached"),
+    arrow("DELETING", "READY", "end-snapshot", "a client uses it"),
+    arrow("DELETING", "GONE", "end-snapshot", "no head uses it any more"),
   ],
   binding: [
     arrow("UNBOUND", "BINDING", "begin-attach", "attachLogicalVolume"),
@@ -102,23 +129,28 @@ export const transitions = {
     arrow(
       "(new)",
       "PENDING",
-      "begin-attach, begin-detach, fence-volume, heal-mirror, shred-extent",
+      "begin-attach, begin-detach, create-snapshot, delete-volume, fence-volume, heal-mirror, shred-extent",
       "what follows from the commit",
     ),
     arrow("PENDING", "RUNNING", "claim-jobs", "its time has come and its limits allow it"),
     arrow("RUNNING", "PENDING", "claim-jobs, resync-member", "an attempt failed, or its holder died"),
-    arrow("RUNNING", "DONE", "end-attach, end-detach, resync-member, shred-extent", "it did what it was for"),
-    arrow("RUNNING", "FAILED", "end-attach, end-detach", "it was undone and says why"),
+    arrow(
+      "RUNNING",
+      "DONE",
+      "end-attach, end-detach, end-snapshot, resync-member, shred-extent",
+      "it did what it was for",
+    ),
+    arrow("RUNNING", "FAILED", "end-attach, end-detach, end-snapshot", "it was undone and says why"),
     arrow(
       "PENDING",
       "CANCELED",
-      "fence-volume, end-detach, heal-mirror, delete-volume",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume",
       "what it was for is gone",
     ),
     arrow(
       "RUNNING",
       "CANCELED",
-      "fence-volume, end-detach, heal-mirror, claim-jobs",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs",
       "what it was for is gone",
     ),
   ],

@@ -1,6 +1,7 @@
 import type { Clock } from "../../shared/clock.js";
 import { describeError, VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
+import type { ParsedSnapshot, ParsedVolume } from "../../shared/layout-tree.js";
 import type { Log } from "../../shared/log.js";
 import type { Milliseconds } from "../../shared/units.js";
 import { ControlTimeoutError, ControlUnreachableError } from "../common/control-socket.js";
@@ -9,6 +10,7 @@ import type { ManagerClient } from "../common/manager-client.js";
 import { pause } from "../common/pause.js";
 import type { ProcessRecord } from "../common/process-record.js";
 import { refreshTree, UnknownMemberError } from "./refresh-tree.js";
+import { addSnapshot, removeSnapshot } from "./snapshots-of-tree.js";
 import type { VolumeDocument, VolumeFiles } from "./volume-files.js";
 import { FENCED, VolumeProcess, type VolumeProgram } from "./volume-process.js";
 
@@ -116,6 +118,49 @@ export class AttachedVolume {
   }
 
   /**
+   * Has a snapshot taken. It is remembered first: a process that is started again keeps it from then on. If this fails, the
+   * manager has it ended again.
+   *
+   * @throws VasError EAGAIN while no process serves the volume, else as the volume process answers it
+   */
+  async createSnapshot(snapshot: ParsedSnapshot): Promise<void> {
+    const process = this.process;
+    if (process === undefined) throw this.#startedAgain();
+    await this.remember(({ lvolstruct }) => ({ lvolstruct: addSnapshot(lvolstruct, snapshot) }));
+    await this.#ask(process, "createSnapshot", { lvolstruct: snapshot });
+  }
+
+  /**
+   * Has a snapshot ended. When this returns, no process uses it, and none will.
+   *
+   * @throws VasError EBUSY while a client uses it, EAGAIN while the process is not ready
+   */
+  deleteSnapshot(lvolid: number): Promise<void> {
+    return this.#turns.run(async () => {
+      const process = this.process;
+      if (process !== undefined) await this.#ask(process, "deleteSnapshot", { lvolid });
+      this.#document = {
+        ...this.#document,
+        lvolstruct: removeSnapshot(this.#document.lvolstruct, lvolid),
+      };
+      if (!this.#ending.signal.aborted) await this.#around.files.write(this.#document);
+    });
+  }
+
+  async #ask(process: VolumeProcess, method: string, params: unknown): Promise<void> {
+    try {
+      await process.call(method, params, this.#around.attachMs);
+    } catch (error) {
+      if (error instanceof VasError) throw error;
+      throw new VasError("EAGAIN", `${showVolume(this.lvolid)}: ${describeError(error)}`, { cause: error });
+    }
+  }
+
+  #startedAgain(): VasError {
+    return new VasError("EAGAIN", `${showVolume(this.lvolid)} is being started again`);
+  }
+
+  /**
    * Has the volume flushed and its process end; it is not restarted.
    *
    * @throws VasError EBUSY while a client uses it, ETIMEDOUT if it can't flush; then it goes on
@@ -200,20 +245,26 @@ export class AttachedVolume {
   /** @throws when the volume must be given up */
   async #restart(isExpected: () => boolean): Promise<void> {
     await pause(pauseMs(this.#restarts), this.#ending.signal);
-    const lvolstruct = await this.#currentTree();
-    if (lvolstruct === undefined) return;
-    await this.#turns.run(async () => {
-      // Somebody may have ended the volume while we waited.
-      if (isExpected()) return;
-      this.#document = { ...this.#document, lvolstruct };
-      await this.#launch();
-    });
+    for (let isStarted = false; !isStarted; ) {
+      const known = this.#document.lvolstruct;
+      const lvolstruct = await this.#currentTree(known);
+      if (lvolstruct === undefined) return;
+      isStarted = await this.#turns.run(async () => {
+        // Somebody may have ended the volume while we waited.
+        if (isExpected()) return true;
+        // Or one of its snapshots.
+        if (this.#document.lvolstruct !== known) return false;
+        this.#document = { ...this.#document, lvolstruct };
+        await this.#launch();
+        return true;
+      });
+    }
   }
 
   /** The tree as the manager has it now. It is asked until it answers: a start with past members could lose writes. */
-  async #currentTree() {
+  async #currentTree(lvolstruct: ParsedVolume): Promise<ParsedVolume | undefined> {
     const { manager, log } = this.#around;
-    const { epoch, lvolstruct, joining } = this.#document;
+    const { epoch, joining } = this.#document;
     for (let attempt = 1; !this.#ending.signal.aborted; attempt += 1) {
       try {
         return await refreshTree(manager, epoch, lvolstruct, joining);

@@ -26,6 +26,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     run_dir: runDir,
     nbd_listen,
     member_timeout,
+    snapshot_timeout,
     boot_id,
   } = config.hsvr_agent;
   const {
@@ -48,6 +49,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     runDir,
     managers,
     memberTimeoutMs: member_timeout * 1000,
+    snapshotTimeoutMs: snapshot_timeout * 1000,
     tcp: nbd_listen === "" ? null : { host: nbd_listen, port: 0 },
     logFormat: config.log.format,
     logLevel: config.log.level,

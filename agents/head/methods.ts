@@ -1,6 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
-import type { ParsedVolume } from "../../shared/layout-tree.js";
+import type { ParsedSnapshot, ParsedVolume } from "../../shared/layout-tree.js";
 import type { headAgentMethods } from "../../shared/methods/agent-methods.js";
 import { describeIssue, volumeName } from "../../shared/wire-types.js";
 import type { Handlers } from "../common/agent-door.js";
@@ -26,7 +26,7 @@ export function createHeadMethods({
     getEventStatus: async ({ eventid }) => events.tell(eventid),
     waitEvent: ({ eventid, timeout_ms }) => events.wait(eventid, timeout_ms),
     attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct }) => {
-      assertServable(lvolstruct, runDir);
+      for (const node of [lvolstruct, ...lvolstruct.lvolspec.assoc]) assertServable(node, runDir);
       const subject = `attach ${showVolume(lvolstruct.lvolid)} epoch ${epoch}`;
       events.start(eventid, subject, ({ signal }) => volumes.attach(lvolstruct, epoch, signal));
       return 0;
@@ -34,6 +34,17 @@ export function createHeadMethods({
     detachLogicalVolume: async ({ eventid, epoch, lvolstruct: { lvolid } }) => {
       const subject = `detach ${showVolume(lvolid)} epoch ${epoch ?? "any"}`;
       events.start(eventid, subject, () => volumes.detach(lvolid, epoch));
+      return 0;
+    },
+    createSnapshot: async ({ eventid, lvolid, epoch, lvolstruct }) => {
+      assertServable(lvolstruct, runDir);
+      const subject = `create snapshot ${showVolume(lvolstruct.lvolid)} of ${showVolume(lvolid)} epoch ${epoch}`;
+      events.start(eventid, subject, () => volumes.createSnapshot(lvolid, epoch, lvolstruct));
+      return 0;
+    },
+    deleteSnapshot: async ({ eventid, lvolid, epoch, snapshot_lvolid }) => {
+      const subject = `delete snapshot ${showVolume(snapshot_lvolid)} of ${showVolume(lvolid)} epoch ${epoch}`;
+      events.start(eventid, subject, () => volumes.deleteSnapshot(lvolid, epoch, snapshot_lvolid));
       return 0;
     },
     replaceMirrorDisk: async ({ eventid, lvolid, epoch, mirrorid, version = 0, add, remove }) => {
@@ -54,7 +65,7 @@ export function createHeadMethods({
 }
 
 /** The name becomes a file name: what is no volume name must not reach the file system. */
-function assertServable(lvolstruct: ParsedVolume, runDir: string): void {
+function assertServable(lvolstruct: ParsedVolume | ParsedSnapshot, runDir: string): void {
   const name = volumeName.safeParse(lvolstruct.lvolspec.lvolname);
   if (!name.success)
     throw new VasError("EINVAL", `lvolstruct.lvolspec.lvolname ${describeIssue(name.error)}`);

@@ -1,8 +1,17 @@
+import { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror } from "../../shared/ids.js";
-import type { ParsedExtent, ParsedMirror, ParsedVolume } from "../../shared/layout-tree.js";
+import {
+  allMirrorsOf,
+  linearOf,
+  mapMirrors,
+  type ParsedExtent,
+  type ParsedMirror,
+  type ParsedVolume,
+} from "../../shared/layout-tree.js";
 import type { MirrorState } from "../../shared/methods/manager-methods.js";
 import { MemberStatus } from "../../shared/states.js";
 import type { ManagerClient } from "../common/manager-client.js";
+import { keepSnapshots } from "./snapshots-of-tree.js";
 
 /** Extents that the tree may lack, since they were to join after it was told. */
 export type Joining = readonly { readonly mirrorid: number; readonly extent: ParsedExtent }[];
@@ -16,8 +25,8 @@ export class UnknownMemberError extends Error {
 const AT_ONCE = 16;
 
 /**
- * The tree with the members and versions that hold now (D2: a start must not trust what held before). Reports of the
- * process before, which may still be on their way, are refused from now on.
+ * The tree with the snapshots, members and versions that hold now (D2: a start must not trust what held before). Reports of
+ * the process before, which may still be on their way, are refused from now on.
  *
  * @throws UnknownMemberError
  * @throws VasError ESTALE or ENOENT if the epoch is closed; else as `ManagerClient.call`
@@ -25,19 +34,57 @@ const AT_ONCE = 16;
 export async function refreshTree(
   manager: ManagerClient,
   epoch: number,
-  volume: ParsedVolume,
+  known: ParsedVolume,
   joining: Joining,
 ): Promise<ParsedVolume> {
-  const [linear] = volume.components;
-  const mirrors: ParsedMirror[] = [];
-  for (let from = 0; from < linear.components.length; from += AT_ONCE) {
-    const asked = linear.components.slice(from, from + AT_ONCE).map(async (mirror) => {
+  const volume = await refreshSnapshots(manager, epoch, known);
+  const own = new Set(linearOf(volume).components);
+  const mirrors = allMirrorsOf(volume);
+  const current = new Map<number, ParsedMirror>();
+  for (let from = 0; from < mirrors.length; from += AT_ONCE) {
+    const asked = mirrors.slice(from, from + AT_ONCE).map(async (mirror) => {
       const params = { lvolid: volume.lvolid, epoch, mirrorid: mirror.lvolid, starting: true };
-      return applyMirrorState(mirror, await manager.call("getMirror", params), joining);
+      const state = await manager.call("getMirror", params).catch((error: unknown) => {
+        // A snapshot may have been deleted since it was asked for; that is no reason to give up its origin.
+        if (!own.has(mirror) && error instanceof VasError && error.errno === "ENOENT")
+          throw new VasError("EAGAIN", error.sentence, { cause: error });
+        throw error;
+      });
+      return applyMirrorState(mirror, state, joining);
     });
-    mirrors.push(...(await Promise.all(asked)));
+    for (const mirror of await Promise.all(asked)) current.set(mirror.lvolid, mirror);
   }
-  return { ...volume, components: [{ ...linear, components: mirrors }] };
+  return mapMirrors(volume, (mirror) => current.get(mirror.lvolid) ?? mirror);
+}
+
+/**
+ * The volume with the snapshots that the manager still counts on. One that it counts on and that is not known here is
+ * given up: nothing would be kept for it.
+ */
+async function refreshSnapshots(
+  manager: ManagerClient,
+  epoch: number,
+  volume: ParsedVolume,
+): Promise<ParsedVolume> {
+  const { lvolid } = volume;
+  const states = await manager.call("getSnapshots", { lvolid, epoch });
+  const wanted = new Map(
+    states
+      .filter(({ snapshot_status }) => snapshot_status === "VALID" || snapshot_status === "CREATING")
+      .map(({ snapshot_lvolid, snapshot_status }) => [snapshot_lvolid, snapshot_status]),
+  );
+  const here = new Set(volume.lvolspec.assoc.map((snapshot) => snapshot.lvolid));
+  for (const [snapshot_lvolid, status] of wanted) {
+    if (here.has(snapshot_lvolid) || status !== "VALID") continue;
+    const reason = "its head server lost track of it";
+    await manager
+      .call("reportSnapshotFailure", { lvolid, epoch, snapshot_lvolid, reason })
+      .catch((error: unknown) => {
+        // Deleted meanwhile.
+        if (!(error instanceof VasError && error.errno === "ENOENT")) throw error;
+      });
+  }
+  return keepSnapshots(volume, (snapshot) => wanted.has(snapshot.lvolid));
 }
 
 /** One mirror as the manager has it. Members that are not INSYNC and not known here are left out: they are not used. */

@@ -1,11 +1,12 @@
 import { describeError, VasError } from "../../shared/errors.js";
 import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
-import type { ParsedExtent } from "../../shared/layout-tree.js";
+import { allMirrorsOf, type ParsedExtent } from "../../shared/layout-tree.js";
 import type { Milliseconds } from "../../shared/units.js";
 import { ControlUnreachableError } from "../common/control-socket.js";
 import type { EventWork } from "../common/events.js";
 import { pause } from "../common/pause.js";
 import type { AttachedVolume } from "./attached-volume.js";
+import { withSnapshotsOf } from "./snapshots-of-tree.js";
 import type { VolumeProcess } from "./volume-process.js";
 
 /** A change of the members of one mirror. */
@@ -75,10 +76,10 @@ async function rememberTree(volume: AttachedVolume, process: VolumeProcess): Pro
   const { lvolstruct } = await process.status().catch(() => ({ lvolstruct: undefined }));
   if (lvolstruct === undefined) return;
   const present = new Set(
-    lvolstruct.components[0].components.flatMap((mirror) => mirror.components.map((extent) => extent.lvolid)),
+    allMirrorsOf(lvolstruct).flatMap((mirror) => mirror.components.map((extent) => extent.lvolid)),
   );
-  await volume.remember(({ joining }) => ({
-    lvolstruct,
+  await volume.remember(({ joining, lvolstruct: known }) => ({
+    lvolstruct: withSnapshotsOf(lvolstruct, known),
     joining: joining.filter(({ extent }) => !present.has(extent.lvolid)),
   }));
 }

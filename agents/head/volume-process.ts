@@ -29,6 +29,7 @@ export interface VolumeProgram {
   readonly runDir: string;
   readonly managers: readonly { readonly host: string; readonly port: number }[];
   readonly memberTimeoutMs: Milliseconds;
+  readonly snapshotTimeoutMs: Milliseconds;
   readonly tcp: { readonly host: string; readonly port: number } | null;
   readonly logFormat: string;
   readonly logLevel: string;
@@ -76,9 +77,9 @@ export class VolumeProcess {
   ): Promise<VolumeProcess> {
     const { lvolid, epoch, lvolstruct } = document;
     const paths = volumePaths(program.runDir, lvolid, lvolstruct.lvolspec.lvolname);
-    const { entry, managers, memberTimeoutMs, tcp, logFormat, logLevel } = program;
+    const { entry, managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel } = program;
     const incarnation = await files.nextIncarnation();
-    const common = { managers, memberTimeoutMs, tcp, logFormat, logLevel };
+    const common = { managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel };
     await writeDurable(files.specFile(lvolid), { lvolstruct, epoch, incarnation, ...common, ...paths });
     await files.write({ ...document, process: null });
     const logFile = files.logFile(lvolid);

@@ -1,6 +1,6 @@
 import { describeError, VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
-import type { ParsedVolume } from "../../shared/layout-tree.js";
+import { allMirrorsOf, type ParsedSnapshot, type ParsedVolume } from "../../shared/layout-tree.js";
 import { InTurn } from "../common/in-turn.js";
 import { findByArguments, isAlive } from "../common/process-record.js";
 import { AttachedVolume, type VolumeSurroundings } from "./attached-volume.js";
@@ -99,12 +99,34 @@ export class Volumes {
     });
   }
 
+  /**
+   * Has a snapshot taken of a volume that is served.
+   *
+   * @throws VasError ENOENT if that epoch of the volume is not served here, else see `AttachedVolume.createSnapshot`
+   */
+  createSnapshot(lvolid: number, epoch: number, snapshot: ParsedSnapshot): Promise<void> {
+    return this.#turnOf(lvolid).run(async () => {
+      const volume = this.#volumes.get(lvolid);
+      if (volume?.epoch !== epoch)
+        throw new VasError("ENOENT", `epoch ${epoch} of ${showVolume(lvolid)} is not served here`);
+      await volume.createSnapshot(snapshot);
+    });
+  }
+
+  /** Has a snapshot ended. One of a volume or epoch that is not served here is not used here. @throws VasError EBUSY, EAGAIN */
+  deleteSnapshot(lvolid: number, epoch: number, snapshotLvolid: number): Promise<void> {
+    return this.#turnOf(lvolid).run(async () => {
+      const volume = this.#volumes.get(lvolid);
+      if (volume?.epoch === epoch) await volume.deleteSnapshot(snapshotLvolid);
+    });
+  }
+
   /** The volume that has a mirror; by the mirror alone for callers of the original protocol. */
   findByMirror(mirrorid: number, lvolid: number | undefined): AttachedVolume | undefined {
     for (const volume of this.#volumes.values()) {
       if (lvolid !== undefined && volume.lvolid !== lvolid) continue;
-      const [linear] = volume.document.lvolstruct.components;
-      if (linear.components.some((mirror) => mirror.lvolid === mirrorid)) return volume;
+      if (allMirrorsOf(volume.document.lvolstruct).some((mirror) => mirror.lvolid === mirrorid))
+        return volume;
     }
     return undefined;
   }

@@ -7,7 +7,7 @@ import {
   showStorageServer,
   showVolume,
 } from "../../shared/ids.js";
-import type { VolumeNode } from "../../shared/layout-tree.js";
+import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
 import type { VolumeInfo } from "../../shared/methods/manager-methods.js";
 import { BindEvent, BindStatus, MemberStatus } from "../../shared/states.js";
 import { type Column, renderTable } from "../table.js";
@@ -21,12 +21,17 @@ function showBinding(volume: VolumeInfo): string {
   return volume.bind_status === BindStatus.ERROR ? "attach failed" : "detached";
 }
 
+function showHealth(volume: VolumeInfo): string {
+  if (volume.snapshot_status === "INVALID") return "invalid";
+  return volume.fault ? "degraded" : "ok";
+}
+
 const volumeColumns: readonly Column<VolumeInfo>[] = [
   { title: "ID", cell: (volume) => showVolume(volume.lvolid) },
   { title: "NAME", flexible: true, cell: (volume) => volume.lvolname },
   { title: "GB", align: "right", cell: (volume) => volume.capacity },
   { title: "COPIES", align: "right", cell: (volume) => volume.redundancy },
-  { title: "HEALTH", cell: (volume) => (volume.fault ? "degraded" : "ok") },
+  { title: "HEALTH", cell: showHealth },
   { title: "ATTACHED TO", cell: showBinding },
   { title: "LAST ERROR", flexible: true, cell: (volume) => volume.bind_error },
 ];
@@ -56,8 +61,8 @@ const memberColumns: readonly Column<MemberRow>[] = [
   { title: "STATUS", cell: (row) => row.status },
 ];
 
-function memberRows(volume: VolumeNode): MemberRow[] {
-  const mirrors = volume.components.flatMap((linear) => linear.components);
+function memberRows(volume: VolumeNode | SnapshotNode): MemberRow[] {
+  const mirrors = linearOf(volume).components;
   return mirrors.flatMap((mirror) =>
     mirror.components.map((extent) => ({
       mirror: showMirror(mirror.lvolid),
@@ -71,7 +76,7 @@ function memberRows(volume: VolumeNode): MemberRow[] {
   );
 }
 
-function describeVolume(volume: VolumeNode): string {
+function describeVolume(volume: VolumeNode | SnapshotNode): string {
   const { lvolname, redundancy, ctime } = volume.lvolspec;
   return `${showVolume(volume.lvolid)} ${lvolname}: ${volume.capacity} GB, ${redundancy} copies, created ${ctime} UTC`;
 }

@@ -7,6 +7,7 @@ import { beginAttach } from "../operations/begin-attach.js";
 import { beginDetach } from "../operations/begin-detach.js";
 import { checkCluster } from "../operations/check-cluster.js";
 import { countBinds } from "../operations/count-binds.js";
+import { createSnapshot } from "../operations/create-snapshot.js";
 import { createVolume } from "../operations/create-volume.js";
 import { deleteVolume } from "../operations/delete-volume.js";
 import { resultName } from "../operations/held-job.js";
@@ -21,6 +22,7 @@ import { registerHeadServer } from "../operations/register-head-server.js";
 import { registerPhysicalDisk } from "../operations/register-physical-disk.js";
 import { registerStorageServer } from "../operations/register-storage-server.js";
 import { getMirror, reportMemberFailure, reportMemberInSync } from "../operations/report-member.js";
+import { getSnapshots, reportSnapshotFailure } from "../operations/report-snapshot.js";
 
 type Methods = typeof managerMethods;
 
@@ -53,7 +55,16 @@ export function createHandlers(options: HandlerOptions): ManagerHandlers {
     registerStorageServer: (params) => executor.run(registerStorageServer, params),
     registerPhysicalDisk: (params) => executor.run(registerPhysicalDisk, params),
     createLogicalVolume: (params) => executor.run(createVolume, params),
-    deleteLogicalVolume: (params) => executor.run(deleteVolume, params),
+    deleteLogicalVolume: async (params) => {
+      const jobid = await executor.run(deleteVolume, params);
+      if (jobid === undefined) return 0;
+      return outcomeOf("deletion", await options.waitForJob(jobid, options.detachDeadline));
+    },
+    createSnapshot: async (params) => {
+      const { lvolid, jobid } = await executor.run(createSnapshot, params);
+      if (jobid !== undefined) outcomeOf("snapshot", await options.waitForJob(jobid, options.attachDeadline));
+      return lvolid;
+    },
     attachLogicalVolume: async (params) => {
       const jobid = await executor.run(beginAttach, params);
       return outcomeOf("attach", await options.waitForJob(jobid, options.attachDeadline));
@@ -75,6 +86,8 @@ export function createHandlers(options: HandlerOptions): ManagerHandlers {
       const { cluster, serial } = options.status();
       return { cluster, serial, as_of: await executor.runQuietly(countBinds, {}) };
     },
+    reportSnapshotFailure: (params) => executor.run(reportSnapshotFailure, params),
+    getSnapshots: (params) => executor.runQuietly(getSnapshots, params),
     reportMemberFailure: (params) => executor.run(reportMemberFailure, params),
     reportMemberInSync: (params) => executor.run(reportMemberInSync, params),
     getMirror: (params) => executor.runQuietly(getMirror, params),

@@ -7,7 +7,7 @@ interface Named {
   readonly lvolid: number;
   readonly lvolname: string;
 }
-interface Binding extends Named {
+export interface Binding extends Named {
   readonly bind_status: BindStatus;
   readonly bind_event: BindEvent;
   readonly hsvrid: number | null;

@@ -1,17 +1,23 @@
 import { VasError } from "../../shared/errors.js";
-import type { Attachment } from "../operations/read-attachment.js";
+import type { Attachment, ServerGrant } from "../operations/read-attachment.js";
 import type { HandlerTools } from "./handler.js";
 
-/** Asks storage servers at the same time. @returns the ids of those that did not do it, and the first refusal of us. */
-async function askAll(
-  attachment: Attachment,
-  ask: (grant: Attachment["grants"][number]) => Promise<unknown>,
+/**
+ * Asks storage servers at the same time.
+ *
+ * @returns the ids of those that did not do it, and if one of them had a newer grant.
+ * @throws VasError if a server refuses to listen to us.
+ */
+export async function askStorageServers(
+  grants: readonly ServerGrant[],
+  ask: (grant: ServerGrant) => Promise<unknown>,
   tools: HandlerTools,
-): Promise<{ unasked: number[]; refusal: VasError | undefined }> {
+): Promise<{ unasked: number[]; overtaken: boolean }> {
   const unasked: number[] = [];
   let refusal: VasError | undefined;
+  let overtaken = false;
   await Promise.all(
-    attachment.grants.map(async (grant) => {
+    grants.map(async (grant) => {
       try {
         await ask(grant);
       } catch (error) {
@@ -22,11 +28,13 @@ async function askAll(
         else {
           tools.log.warn({ err: error, ssvrid: grant.ssvrid }, "a storage server could not be asked");
           unasked.push(grant.ssvrid);
+          overtaken ||= error.errno === "ESTALE";
         }
       }
     }),
   );
-  return { unasked, refusal };
+  if (refusal !== undefined) throw refusal;
+  return { unasked, overtaken };
 }
 
 /**
@@ -37,8 +45,8 @@ async function askAll(
  */
 export async function grantEpoch(attachment: Attachment, tools: HandlerTools): Promise<number[]> {
   const { lvolid, epoch, grant_version: version, hsvrid } = attachment.volume;
-  const { unasked, refusal } = await askAll(
-    attachment,
+  const { unasked } = await askStorageServers(
+    attachment.grants,
     ({ agent, extents }) =>
       tools.agents.callStorage(agent, "grantExtents", {
         lvolid,
@@ -49,7 +57,6 @@ export async function grantEpoch(attachment: Attachment, tools: HandlerTools): P
       }),
     tools,
   );
-  if (refusal !== undefined) throw refusal;
   return unasked;
 }
 
@@ -62,11 +69,10 @@ export async function grantEpoch(attachment: Attachment, tools: HandlerTools): P
  */
 export async function revokeEpoch(attachment: Attachment, tools: HandlerTools): Promise<number[]> {
   const { lvolid, epoch } = attachment.volume;
-  const { unasked, refusal } = await askAll(
-    attachment,
+  const { unasked } = await askStorageServers(
+    attachment.grants,
     ({ agent }) => tools.agents.callStorage(agent, "revokeEpoch", { lvolid, epoch }),
     tools,
   );
-  if (refusal !== undefined) throw refusal;
   return unasked;
 }

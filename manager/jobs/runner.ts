@@ -74,7 +74,11 @@ export class JobRunner {
     return this.#progress.get(jobid) ?? -1;
   }
 
-  /** Waits until a job has ended. @returns the job as it is then; still open if the deadline has passed. */
+  /**
+   * Waits until a job has ended, or is known to fail while what it did can't be undone at once.
+   *
+   * @returns the job as it is then; still open if the deadline has passed.
+   */
   async waitFor(jobid: number, deadline: Milliseconds): Promise<JobRow | undefined> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
@@ -156,8 +160,7 @@ export class JobRunner {
   async #tellWaiters(): Promise<void> {
     for (const waiter of this.#waiters) {
       const job = await this.options.executor.runQuietly(readJob, { jobid: waiter.jobid });
-      const open = job?.status === JobStatus.PENDING || job?.status === JobStatus.RUNNING;
-      if (!open) this.#release(waiter, job);
+      if (job === undefined || isDecided(job)) this.#release(waiter, job);
     }
   }
 
@@ -175,4 +178,10 @@ export class JobRunner {
     this.#waiters.delete(waiter);
     waiter.resolve(job);
   }
+}
+
+/** It has ended, or has failed and is being undone without success so far: who asked for it need not wait for that. */
+function isDecided(job: JobRow): boolean {
+  const isOpen = job.status === JobStatus.PENDING || job.status === JobStatus.RUNNING;
+  return !isOpen || (job.result !== "" && job.attempts > 0);
 }

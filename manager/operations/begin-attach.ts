@@ -2,6 +2,7 @@ import { VasError } from "../../shared/errors.js";
 import { showHeadServer } from "../../shared/ids.js";
 import { BindEvent, BindStatus } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
+import { assertNoSnapshot } from "../domain/snapshot-rules.js";
 import { assertUnbound } from "../domain/volume-rules.js";
 import { moveAllocatedToInSync } from "../store/extents.js";
 import { insertJob } from "../store/jobs.js";
@@ -23,6 +24,7 @@ export const beginAttach: Operation<VolumeRef & { readonly hsvrid: number }, num
   const volume = await resolveVolume(tx, params);
   const head = await findHeadServer(tx, params.hsvrid);
   if (head === undefined) throw new VasError("EINVAL", `hsvrid: there is no head server ${params.hsvrid}`);
+  assertNoSnapshot(volume, "is attached and detached with its origin");
   assertUnbound(volume);
   if (!isUp(head.priority)) {
     throw new VasError(
@@ -41,6 +43,6 @@ export const beginAttach: Operation<VolumeRef & { readonly hsvrid: number }, num
     bind_error: "",
   });
   // Committed before any grant goes out: from now on this space may be written (R10).
-  if (volume.epoch === 0) await moveAllocatedToInSync(tx, volume.lvolid);
+  await moveAllocatedToInSync(tx, volume.lvolid);
   return insertJob(tx, { kind: "attach", subject: volume.lvolid, payload: { epoch }, now: context.now });
 };

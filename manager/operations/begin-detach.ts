@@ -1,14 +1,17 @@
 import { BindEvent } from "../../shared/states.js";
+import { assertNoSnapshot, assertSnapshotsAtRest } from "../domain/snapshot-rules.js";
 import { mayDetach } from "../domain/volume-rules.js";
 import { insertJob } from "../store/jobs.js";
-import { moveBinding } from "../store/volumes.js";
+import { moveBinding, snapshotsOf } from "../store/volumes.js";
 import type { Operation } from "./operation.js";
 import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
 
 /** @returns the id of the detach job; undefined if the volume is not attached. */
 export const beginDetach: Operation<VolumeRef, number | undefined> = async (tx, ref, context) => {
   const volume = await resolveVolume(tx, ref);
+  assertNoSnapshot(volume, "is attached and detached with its origin");
   if (!mayDetach(volume)) return undefined;
+  assertSnapshotsAtRest(volume, await snapshotsOf(tx, volume.lvolid));
   await moveBinding(tx, volume.lvolid, volume, {
     bind_status: volume.bind_status,
     bind_event: BindEvent.UNBINDING,

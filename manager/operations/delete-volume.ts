@@ -1,20 +1,60 @@
-import { assertUnbound } from "../domain/volume-rules.js";
+import { VasError } from "../../shared/errors.js";
+import { BindEvent, BindStatus, SnapshotStatus } from "../../shared/states.js";
+import { assertNoSnapshots, isSnapshot } from "../domain/snapshot-rules.js";
+import { assertUnbound, nameVolume } from "../domain/volume-rules.js";
 import { membersOfVolume } from "../store/extents.js";
-import { cancelResyncsOfVolume } from "../store/jobs.js";
-import { deleteVolumeRows } from "../store/volumes.js";
+import { cancelResyncsOfVolume, insertJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import {
+  attachmentOf,
+  deleteVolumeRows,
+  moveSnapshot,
+  snapshotsOf,
+  type VolumeRow,
+} from "../store/volumes.js";
 import { dismissMember } from "./dismiss-member.js";
-import type { Operation } from "./operation.js";
+import { removeSnapshot } from "./end-snapshot.js";
+import type { Operation, OperationContext } from "./operation.js";
 import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
 
-/** Deletes a volume that is attached nowhere. Space that may have been written is shredded before its next use. */
-export const deleteVolume: Operation<VolumeRef, 0> = async (tx, ref, context) => {
+/**
+ * Deletes a volume that is attached nowhere, or a snapshot. Space that may have been written is shredded before its next
+ * use. A snapshot of an attached volume is taken from the head first.
+ *
+ * @returns the id of the job that does so; undefined if it is gone already.
+ * @throws VasError EBUSY
+ */
+export const deleteVolume: Operation<VolumeRef, number | undefined> = async (tx, ref, context) => {
   const volume = await resolveVolume(tx, ref);
+  if (isSnapshot(volume)) return deleteSnapshot(tx, volume, context);
   assertUnbound(volume);
+  assertNoSnapshots(volume, await snapshotsOf(tx, volume.lvolid));
   const gone = { now: context.now, result: "ECANCELED", last_error: "the volume was deleted" };
   await cancelResyncsOfVolume(tx, volume.lvolid, gone);
   for (const member of await membersOfVolume(tx, volume.lvolid)) {
     await dismissMember(tx, member, volume.lvolid);
   }
   await deleteVolumeRows(tx, volume.lvolid);
-  return 0;
+  return undefined;
 };
+
+async function deleteSnapshot(
+  tx: Tx,
+  snapshot: VolumeRow,
+  context: OperationContext,
+): Promise<number | undefined> {
+  if (snapshot.snapshot_status !== SnapshotStatus.READY) {
+    const what = snapshot.snapshot_status === SnapshotStatus.CREATING ? "created" : "deleted";
+    throw new VasError("EBUSY", `snapshot ${snapshot.lvolname} is being ${what}`);
+  }
+  const origin = await attachmentOf(tx, snapshot);
+  if (origin.bind_event !== BindEvent.NONE)
+    throw new VasError("EBUSY", `${nameVolume(origin)}, its origin, is being attached or detached`);
+  if (origin.bind_status !== BindStatus.BOUND) {
+    await removeSnapshot(tx, snapshot, context);
+    return undefined;
+  }
+  await moveSnapshot(tx, snapshot.lvolid, SnapshotStatus.READY, SnapshotStatus.DELETING);
+  const payload = { epoch: origin.epoch };
+  return insertJob(tx, { kind: "delete-snapshot", subject: snapshot.lvolid, payload, now: context.now });
+}

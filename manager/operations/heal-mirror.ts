@@ -3,6 +3,7 @@ import { showDisk, showExtent, showMirror } from "../../shared/ids.js";
 import { BindEvent, BindStatus, FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
 import { type HealingMember, planHealing } from "../domain/heal-mirror.js";
 import { isUp } from "../domain/member-rules.js";
+import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { planReplacement } from "../layout/plan-replacement.js";
 import { raiseGeneration } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
@@ -13,6 +14,7 @@ import type { Tx } from "../store/open-store.js";
 import { takeIds } from "../store/sequences.js";
 import { allStorageServers, type StorageServerRow } from "../store/servers.js";
 import {
+  attachmentOf,
   findMirror,
   findVolume,
   type MirrorRow,
@@ -49,25 +51,31 @@ export interface HealingResult {
 export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, request, context) => {
   const mirror = await findMirror(tx, request.mirrorid);
   const volume = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || volume === undefined) return { changed: false, length: 0, noRoom: undefined };
+  const nothing = { changed: false, length: 0, noRoom: undefined };
+  if (mirror === undefined || volume === undefined) return nothing;
+  if (isSnapshot(volume) && !isUsable(volume)) return nothing;
+  const attachment = await attachmentOf(tx, volume);
   const servers = new Map((await allStorageServers(tx)).map((server) => [server.ssvrid, server]));
   const members = await membersOfMirror(tx, mirror.mirrorid);
   const byId = new Map(members.map((member) => [member.dextid, member]));
-  const bound = volume.bind_status === BindStatus.BOUND && volume.bind_event === BindEvent.NONE;
+  const bound = attachment.bind_status === BindStatus.BOUND && attachment.bind_event === BindEvent.NONE;
+  const untouched = members.every(({ status }) => status === MemberStatus.ALLOCATED);
   const plan = planHealing({
     redundancy: volume.redundancy,
-    bound: volume.hsvrid !== null,
-    untouched: volume.epoch === 0,
+    bound: attachment.hsvrid !== null,
+    untouched,
     members: members.map((member) => assess(member, servers.get(member.ssvrid), request.silentTooLong)),
   });
 
   const rows = (ids: readonly number[]): MemberRow[] => ids.flatMap((id) => byId.get(id) ?? []);
-  const placement = { volume, mirror, members, givenUp: new Set(plan.giveUp), count: plan.place, servers };
+  const status = untouched ? MemberStatus.ALLOCATED : MemberStatus.SPARE;
+  const givenUpNow = new Set(plan.giveUp);
+  const placement = { volume, mirror, members, givenUp: givenUpNow, count: plan.place, servers, status };
   const { placed, noRoom } = request.noRoomFor?.has(mirror.length)
     ? { placed: 0, noRoom: undefined }
     : await placeMembers(tx, placement, context);
   // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
-  for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, volume.lvolid);
+  for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, attachment.lvolid);
   for (const member of rows(plan.drop)) {
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
   }
@@ -85,13 +93,13 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   for (const member of rows(plan.release)) {
     const released =
       member.status === MemberStatus.SPARE ? { ...member, status: MemberStatus.FAULTY } : member;
-    await dismissMember(tx, released, volume.lvolid);
+    await dismissMember(tx, released, attachment.lvolid);
   }
 
   const changed = placed + plan.drop.length + givenUp.length + plan.release.length > 0;
   if (changed) {
     await raiseMirrorVersion(tx, mirror.mirrorid);
-    await raiseGrantVersion(tx, volume.lvolid);
+    await raiseGrantVersion(tx, attachment.lvolid);
   }
   const began = bound ? await beginResyncs(tx, rows(plan.resync), context) : 0;
   return { changed: changed || began > 0, length: mirror.length, noRoom };
@@ -123,6 +131,8 @@ interface Placement {
   readonly givenUp: ReadonlySet<number>;
   readonly count: number;
   readonly servers: ReadonlyMap<number, StorageServerRow>;
+  /** What new members begin as. */
+  readonly status: MemberStatus;
 }
 
 async function placeMembers(
@@ -130,13 +140,12 @@ async function placeMembers(
   placement: Placement,
   context: OperationContext,
 ): Promise<{ placed: number; noRoom: string | undefined }> {
-  const { volume, mirror, members, givenUp, count, servers } = placement;
+  const { volume, mirror, members, givenUp, count, servers, status } = placement;
   // FAULTY members are no members any more as far as D6 is concerned: their server may hold the replacement.
   const taken = members
     .filter((member) => member.status !== MemberStatus.FAULTY && !givenUp.has(member.dextid))
     .map(({ ssvrid }) => ({ ssvrid, zone: servers.get(ssvrid)?.zone ?? "" }));
   const disks = new Set(members.map((member) => member.pdskid));
-  const status = volume.epoch === 0 ? MemberStatus.ALLOCATED : MemberStatus.SPARE;
   for (let placed = 0; placed < count; placed += 1) {
     let place: ReturnType<typeof planReplacement>;
     try {

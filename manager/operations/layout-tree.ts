@@ -1,10 +1,16 @@
 import { showDisk, showVolume } from "../../shared/ids.js";
-import type { ExtentNode, MirrorNode, VolumeNode } from "../../shared/layout-tree.js";
+import type {
+  ExtentNode,
+  LinearNode,
+  MirrorNode,
+  SnapshotNode,
+  VolumeNode,
+} from "../../shared/layout-tree.js";
 import { MemberStatus, VolumeType } from "../../shared/states.js";
 import { type MemberRow, membersOfVolume } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import { addressesByServer } from "../store/servers.js";
-import { type MirrorRow, mirrorsOfVolume, type VolumeRow } from "../store/volumes.js";
+import { type MirrorRow, mirrorsOfVolume, snapshotsOf, type VolumeRow } from "../store/volumes.js";
 
 /** `nbd://ADDR:PORT/pdsk-%08x`, one per data address of the disk's server. */
 export function exportPaths(addresses: readonly string[], port: number, pdskid: number): string[] {
@@ -63,8 +69,8 @@ export function showTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ");
 }
 
-/** The layout tree of a volume, `lvolstruct` of the API. */
-export async function readLayoutTree(tx: Tx, volume: VolumeRow): Promise<VolumeNode> {
+/** The linear of a volume, or of the copy-on-write space of a snapshot. */
+async function readLinear(tx: Tx, volume: VolumeRow): Promise<LinearNode> {
   const addresses = await addressesByServer(tx, "storage");
   const byMirror = new Map<number, ExtentNode[]>();
   for (const member of await membersOfVolume(tx, volume.lvolid)) {
@@ -76,29 +82,66 @@ export async function readLayoutTree(tx: Tx, volume: VolumeRow): Promise<VolumeN
   const mirrors = (await mirrorsOfVolume(tx, volume.lvolid)).map((mirror) =>
     mirrorNode(mirror, byMirror.get(mirror.mirrorid) ?? []),
   );
-  const status = worstStatus(mirrors);
   return {
-    lvolid: volume.lvolid,
-    lvoltype: VolumeType.LVOL,
+    lvolid: volume.linearid,
+    lvoltype: VolumeType.LINEAR,
     capacity: volume.capacity,
-    mirror_status: status,
-    lvolspec: {
-      lvolname: volume.lvolname,
-      redundancy: volume.redundancy,
-      assoc: [],
-      ctime: showTime(volume.ctime),
-    },
-    labels: [volume.lvolname, showVolume(volume.lvolid)],
-    components: [
-      {
-        lvolid: volume.linearid,
-        lvoltype: VolumeType.LINEAR,
-        capacity: volume.capacity,
-        mirror_status: status,
-        lvolspec: {},
-        labels: [],
-        components: mirrors,
-      },
-    ],
+    mirror_status: worstStatus(mirrors),
+    lvolspec: {},
+    labels: [],
+    components: mirrors,
   };
+}
+
+/** What a volume shows of itself above its layers. */
+function describe({ lvolid, lvolname, capacity, redundancy, ctime }: VolumeRow, below: LinearNode) {
+  return {
+    lvolid,
+    lvoltype: VolumeType.LVOL,
+    capacity,
+    mirror_status: below.mirror_status,
+    lvolspec: { lvolname, redundancy, ctime: showTime(ctime) },
+    labels: [lvolname, showVolume(lvolid)],
+  };
+}
+
+/** A layer over a linear. */
+function layer(lvolid: number | null, linear: LinearNode) {
+  const { capacity, mirror_status } = linear;
+  return { lvolid: lvolid ?? 0, capacity, mirror_status, labels: [], components: [linear] as const };
+}
+
+/**
+ * The layout tree of a volume that is no snapshot, `lvolstruct` of the API.
+ *
+ * @param isShown which of its snapshots belong to it.
+ */
+export async function readLayoutTree(
+  tx: Tx,
+  volume: VolumeRow,
+  isShown: (snapshot: VolumeRow) => boolean,
+): Promise<VolumeNode> {
+  const linear = await readLinear(tx, volume);
+  const snapshots = await snapshotsOf(tx, volume.lvolid);
+  const assoc: SnapshotNode[] = [];
+  for (const snapshot of snapshots.filter(isShown)) assoc.push(await readSnapshotTree(tx, snapshot, volume));
+  const { lvolspec, ...rest } = describe(volume, linear);
+  const origin = { ...layer(volume.layerid, linear), lvoltype: VolumeType.SNAPSHOT_ORIGIN, lvolspec: {} };
+  return { ...rest, lvolspec: { ...lvolspec, assoc }, components: [snapshots.length > 0 ? origin : linear] };
+}
+
+/** The layout tree of a snapshot. */
+export async function readSnapshotTree(
+  tx: Tx,
+  snapshot: VolumeRow,
+  origin: VolumeRow,
+): Promise<SnapshotNode> {
+  const linear = await readLinear(tx, snapshot);
+  const { lvolspec, ...rest } = describe(snapshot, linear);
+  const above = {
+    ...layer(snapshot.layerid, linear),
+    lvoltype: VolumeType.SNAPSHOT,
+    lvolspec: { origin_lvolid: origin.layerid ?? 0 },
+  };
+  return { ...rest, lvolspec: { ...lvolspec, assoc: [] }, components: [above] };
 }

@@ -12,7 +12,7 @@ import {
   updateHeadServer,
   updateStorageServer,
 } from "../store/servers.js";
-import { findMirror, findVolume, raiseMirrorVersion, volumesOfHead } from "../store/volumes.js";
+import { attachmentOf, findMirror, findVolume, raiseMirrorVersion, volumesOfHead } from "../store/volumes.js";
 import { fenceVolume } from "./fence-volume.js";
 import type { Operation, OperationContext } from "./operation.js";
 
@@ -105,8 +105,9 @@ async function failExtent(tx: Tx, dextid: number, context: OperationContext): Pr
     throw new VasError("ENOENT", `targetid: there is no disk extent ${showExtent(dextid)}`);
   if (extent.mirrorid === null) return;
   const mirror = await findMirror(tx, extent.mirrorid);
-  const volume = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || volume === undefined) return;
+  const owner = mirror && (await findVolume(tx, mirror.lvolid));
+  if (mirror === undefined || owner === undefined) return;
+  const volume = await attachmentOf(tx, owner);
   await markLost(tx, dextid);
   const sentence = `disk extent ${showExtent(dextid)} was reported as failed`;
   await record(tx, { target: FailureTarget.LVOL, targetid: dextid }, sentence, context);

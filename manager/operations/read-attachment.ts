@@ -2,7 +2,8 @@ import type { AgentAddress } from "../../shared/agent-address.js";
 import type { VolumeNode } from "../../shared/layout-tree.js";
 import type { GrantedExtent } from "../../shared/methods/agent-methods.js";
 import { isGranted, isUp } from "../domain/member-rules.js";
-import { membersOfVolume } from "../store/extents.js";
+import { isUsable } from "../domain/snapshot-rules.js";
+import { membersOfAttachment } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import { addressesOf, findHeadServer, findStorageServer } from "../store/servers.js";
 import { findVolume, type VolumeRow } from "../store/volumes.js";
@@ -21,6 +22,7 @@ export interface ServerGrant {
 /** All that a job needs to talk to agents about a volume, as it is in one instant. */
 export interface Attachment {
   readonly volume: VolumeRow;
+  /** With the snapshots that a head is to serve and to keep. */
   readonly tree: VolumeNode;
   /** The head server that the volume is bound to; undefined if none. */
   readonly head: AgentAddress | undefined;
@@ -32,10 +34,13 @@ export async function storageAgent(tx: Tx, ssvrid: number): Promise<AgentAddress
   return { addresses: await addressesOf(tx, "storage", ssvrid), port: server?.port ?? 0 };
 }
 
-/** Part of an operation: the grants that a volume's storage servers must hold now, one per server, by id. */
+/**
+ * Part of an operation: the grants that the storage servers of a volume and its snapshots must hold now, one per server,
+ * by id. Space of a snapshot that is lost, or being deleted, is among them: its head may have requests under way there.
+ */
 export async function readGrants(tx: Tx, lvolid: number): Promise<ServerGrant[]> {
   const byServer = new Map<number, GrantedExtent[]>();
-  for (const member of await membersOfVolume(tx, lvolid)) {
+  for (const member of await membersOfAttachment(tx, lvolid)) {
     if (!isGranted(member)) continue;
     const { dextid, pdskid, offset, length, generation } = member;
     const list = byServer.get(member.ssvrid) ?? [];
@@ -61,7 +66,7 @@ export const readAttachment: Operation<{ readonly lvolid: number }, Attachment |
   const head = volume.hsvrid === null ? undefined : await findHeadServer(tx, volume.hsvrid);
   return {
     volume,
-    tree: await readLayoutTree(tx, volume),
+    tree: await readLayoutTree(tx, volume, isUsable),
     head: head && { addresses: await addressesOf(tx, "head", head.hsvrid), port: head.port },
     grants: await readGrants(tx, lvolid),
   };

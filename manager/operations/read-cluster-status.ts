@@ -2,12 +2,13 @@ import { showDisk, showExtent, showVolume } from "../../shared/ids.js";
 import type { ClusterStatus, JobInfo } from "../../shared/methods/manager-methods.js";
 import { BindStatus, JobStatus } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
+import { isSnapshot } from "../domain/snapshot-rules.js";
 import { freeSpaceByDisk, listDisks, unshreddedByDisk } from "../store/disks.js";
 import { findExtent } from "../store/extents.js";
 import { type JobRow, openJobs } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { allHeadServers, allStorageServers } from "../store/servers.js";
-import { allVolumes, degradedVolumes } from "../store/volumes.js";
+import { allVolumes, degradedVolumes, type VolumeRow } from "../store/volumes.js";
 import type { Operation } from "./operation.js";
 
 /** What the manager's processes know besides the state. */
@@ -38,17 +39,8 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
     rows.filter((row) => isUp(row.priority)).length;
 
   const notices = [...sources.notices];
-  const troubled = volumes.filter(
-    (volume) => degraded.has(volume.lvolid) || volume.bind_status === BindStatus.ERROR,
-  );
-  for (const volume of troubled.slice(0, MAX_NAMED)) {
-    const failed = volume.bind_status === BindStatus.ERROR;
-    notices.push(
-      failed
-        ? `volume ${volume.lvolname}: ${volume.bind_error}`
-        : `volume ${volume.lvolname} is degraded: not all of its copies are in sync`,
-    );
-  }
+  const troubled = volumes.flatMap((volume) => describeTrouble(volume, degraded) ?? []);
+  notices.push(...troubled.slice(0, MAX_NAMED));
   if (troubled.length > MAX_NAMED)
     notices.push(`${troubled.length - MAX_NAMED} more volumes are degraded or in error`);
   const down = [
@@ -80,6 +72,14 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
     jobs: await Promise.all(jobs.slice(0, MAX_JOBS).map((job) => describeJob(tx, job, sources))),
   };
 };
+
+function describeTrouble(volume: VolumeRow, degraded: ReadonlySet<number>): string | undefined {
+  const { lvolid, lvolname, bind_status, bind_error } = volume;
+  const name = isSnapshot(volume) ? `snapshot ${lvolname}` : `volume ${lvolname}`;
+  if (volume.snapshot_lost === 1) return `${name} is INVALID: its content is lost; delete it`;
+  if (bind_status === BindStatus.ERROR) return `${name}: ${bind_error}`;
+  return degraded.has(lvolid) ? `${name} is degraded: not all of its copies are in sync` : undefined;
+}
 
 type JobRowPriority = Parameters<typeof isUp>[0];
 

@@ -28,7 +28,9 @@ async function openMirror(tx: Tx, ref: MirrorRef): Promise<{ mirror: MirrorRow; 
   if (volume === undefined) throw new VasError("ESTALE", `there is no volume ${showVolume(ref.lvolid)}`);
   assertOpenEpoch(volume, ref.epoch);
   const mirror = await findMirror(tx, ref.mirrorid);
-  if (mirror === undefined || mirror.lvolid !== ref.lvolid) {
+  const owner = mirror && (await findVolume(tx, mirror.lvolid));
+  // A mirror of a snapshot is its origin's head's to report.
+  if (mirror === undefined || (owner?.origin_lvolid ?? mirror.lvolid) !== ref.lvolid) {
     throw new VasError(
       "ENOENT",
       `volume ${showVolume(ref.lvolid)} has no mirror ${showMirror(ref.mirrorid)}`,

@@ -13,9 +13,13 @@ export function namesNoVolume(ref: VolumeRef): boolean {
   return (ref.lvolid === undefined || ref.lvolid === 0) && ref.lvolname === undefined;
 }
 
-/** @throws VasError EINVAL if the call names none, ENOENT if it names one that is not there. */
-export async function resolveVolume(tx: Tx, ref: VolumeRef): Promise<VolumeRow> {
-  if (namesNoVolume(ref)) throw new VasError("EINVAL", "either lvolid or lvolname must be given");
+/**
+ * @param prefix of the parameters' names, for sentences.
+ * @throws VasError EINVAL if the call names none, ENOENT if it names one that is not there.
+ */
+export async function resolveVolume(tx: Tx, ref: VolumeRef, prefix = ""): Promise<VolumeRow> {
+  if (namesNoVolume(ref))
+    throw new VasError("EINVAL", `either ${prefix}lvolid or ${prefix}lvolname must be given`);
   if (ref.lvolid !== undefined && ref.lvolid !== 0) {
     const volume = await findVolume(tx, ref.lvolid);
     if (volume !== undefined) return volume;

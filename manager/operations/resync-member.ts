@@ -11,12 +11,13 @@ import {
   Priority,
 } from "../../shared/states.js";
 import { isLastGood } from "../domain/member-rules.js";
+import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { countFailure, findExtent, membersOfMirror } from "../store/extents.js";
 import { updateHeldJob } from "../store/jobs.js";
 import { takeEventId } from "../store/sequences.js";
 import { addressesByServer, addressesOf, allStorageServers, findHeadServer } from "../store/servers.js";
-import { findMirror, findVolume, type VolumeRow } from "../store/volumes.js";
+import { attachmentOf, findMirror, findVolume, type VolumeRow } from "../store/volumes.js";
 import { assertHeld, endJob } from "./held-job.js";
 import { extentNode } from "./layout-tree.js";
 import type { Operation } from "./operation.js";
@@ -24,6 +25,7 @@ import { readGrants, type ServerGrant } from "./read-attachment.js";
 
 /** All that a resync job needs to know, as it is in one instant. */
 export interface ResyncPlan {
+  /** The volume whose attachment the mirror belongs to. */
   readonly volume: VolumeRow;
   readonly mirrorid: number;
   readonly version: number;
@@ -45,8 +47,11 @@ export const readResync: Operation<{ readonly dextid: number }, ResyncPlan | "in
   if (extent.status === MemberStatus.INSYNC) return "insync";
   if (extent.status !== MemberStatus.SPARE) return undefined;
   const mirror = await findMirror(tx, extent.mirrorid);
-  const volume = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || volume === undefined || volume.hsvrid === null) return undefined;
+  const owner = mirror && (await findVolume(tx, mirror.lvolid));
+  if (mirror === undefined || owner === undefined) return undefined;
+  if (isSnapshot(owner) && !isUsable(owner)) return undefined;
+  const volume = await attachmentOf(tx, owner);
+  if (volume.hsvrid === null) return undefined;
   if (volume.bind_status !== BindStatus.BOUND || volume.bind_event !== BindEvent.NONE) return undefined;
   const head = await findHeadServer(tx, volume.hsvrid);
   const members = await membersOfMirror(tx, mirror.mirrorid);

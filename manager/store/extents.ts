@@ -39,6 +39,20 @@ export async function membersOfVolume(tx: Tx, lvolid: number): Promise<MemberRow
     .execute();
 }
 
+/** Members of all mirrors that an attachment of a volume reads and writes: its own, and those of its snapshots. */
+export async function membersOfAttachment(
+  tx: Tx,
+  lvolid: number,
+): Promise<(MemberRow & { readonly lvolid: number })[]> {
+  return memberQuery(tx)
+    .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
+    .select("mirror.lvolid")
+    .where((test) => test.or([test("volume.lvolid", "=", lvolid), test("volume.origin_lvolid", "=", lvolid)]))
+    .orderBy("extent.dextid")
+    .execute();
+}
+
 /** True if any extent of the disk belongs to a mirror. */
 export async function holdsMembers(tx: Tx, pdskid: number): Promise<boolean> {
   const row = await tx
@@ -82,14 +96,23 @@ export async function moveMember(
   return result.numUpdatedRows > 0n;
 }
 
-/** Before the first grant of a volume's life: what was set aside is its content from now on (rule R10). */
+/**
+ * Before the first grant of the life of a volume or of its snapshots: what was set aside is their content from now on
+ * (rule R10).
+ */
 export async function moveAllocatedToInSync(tx: Tx, lvolid: number): Promise<void> {
   await tx
     .updateTable("extent")
     .set({ status: MemberStatus.INSYNC })
     .where("status", "=", MemberStatus.ALLOCATED)
     .where("mirrorid", "in", (query) =>
-      query.selectFrom("mirror").select("mirrorid").where("lvolid", "=", lvolid),
+      query
+        .selectFrom("mirror")
+        .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
+        .select("mirror.mirrorid")
+        .where((test) =>
+          test.or([test("volume.lvolid", "=", lvolid), test("volume.origin_lvolid", "=", lvolid)]),
+        ),
     )
     .execute();
 }

@@ -7,11 +7,18 @@ import { takeEventId } from "./sequences.js";
 export type { JobRow };
 
 /** Rows of jobs. A job that is PENDING or RUNNING is open; each kind has at most one open job per subject. */
-export type JobKind = "attach" | "detach" | "fence" | "resync" | "shred";
+export type JobKind =
+  | "attach"
+  | "detach"
+  | "fence"
+  | "create-snapshot"
+  | "delete-snapshot"
+  | "resync"
+  | "shred";
 
 export interface NewJob {
   readonly kind: JobKind;
-  /** lvolid of attach, detach and fence; dextid of resync and shred. */
+  /** lvolid of attach, detach, fence and of a snapshot's jobs (the snapshot's own); dextid of resync and shred. */
   readonly subject: number;
   readonly payload: object;
   /** Wall-clock milliseconds. */
@@ -213,8 +220,11 @@ export async function cancelResyncsOfVolume(tx: Tx, lvolid: number, end: JobCanc
       query
         .selectFrom("extent")
         .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+        .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
         .select("extent.dextid")
-        .where("mirror.lvolid", "=", lvolid),
+        .where((test) =>
+          test.or([test("volume.lvolid", "=", lvolid), test("volume.origin_lvolid", "=", lvolid)]),
+        ),
     )
     .execute();
 }

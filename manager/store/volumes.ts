@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { MirrorRow, VolumeRow } from "../../schema/tables.js";
-import type { BindEvent, BindStatus } from "../../shared/states.js";
+import type { BindEvent, BindStatus, SnapshotStatus } from "../../shared/states.js";
 import type { Tx } from "./open-store.js";
 
 export type { MirrorRow, VolumeRow };
@@ -16,6 +16,56 @@ export async function findVolumeByName(tx: Tx, lvolname: string): Promise<Volume
 
 export async function allVolumes(tx: Tx): Promise<VolumeRow[]> {
   return tx.selectFrom("volume").selectAll().orderBy("lvolid").execute();
+}
+
+/** The snapshots of a volume, by id. */
+export async function snapshotsOf(tx: Tx, lvolid: number): Promise<VolumeRow[]> {
+  return tx.selectFrom("volume").selectAll().where("origin_lvolid", "=", lvolid).orderBy("lvolid").execute();
+}
+
+/**
+ * The volume whose attachment a volume's mirrors belong to: a snapshot's origin, or else the volume itself. Its epoch,
+ * its head and its grants are those of both.
+ */
+export async function attachmentOf(tx: Tx, volume: VolumeRow): Promise<VolumeRow> {
+  if (volume.origin_lvolid === null) return volume;
+  return tx
+    .selectFrom("volume")
+    .selectAll()
+    .where("lvolid", "=", volume.origin_lvolid)
+    .executeTakeFirstOrThrow();
+}
+
+/** Moves a snapshot along one arrow. @returns false if it is not in `from`. */
+export async function moveSnapshot(
+  tx: Tx,
+  lvolid: number,
+  from: SnapshotStatus,
+  to: SnapshotStatus,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("volume")
+    .set({ snapshot_status: to })
+    .where("lvolid", "=", lvolid)
+    .where("snapshot_status", "=", from)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** The content of a snapshot is lost. @returns false if that was known. */
+export async function markSnapshotLost(tx: Tx, lvolid: number): Promise<boolean> {
+  const result = await tx
+    .updateTable("volume")
+    .set({ snapshot_lost: 1 })
+    .where("lvolid", "=", lvolid)
+    .where("origin_lvolid", "is not", null)
+    .where("snapshot_lost", "=", 0)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+export async function setLayer(tx: Tx, lvolid: number, layerid: number): Promise<void> {
+  await tx.updateTable("volume").set({ layerid }).where("lvolid", "=", lvolid).execute();
 }
 
 /** Volumes that are on a head server, or on their way to or from it. */

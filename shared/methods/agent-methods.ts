@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MAX_EVENT_ID } from "../ids.js";
-import { extentNode, volumeNode } from "../layout-tree.js";
+import { extentNode, snapshotNode, volumeNode } from "../layout-tree.js";
 import { wireCounter, wireId, wireInt } from "../wire-types.js";
 import { method } from "./method.js";
 
@@ -123,6 +123,18 @@ export const headAgentMethods = {
     returns: "int",
     errors: ["EINVAL", "ENOENT"],
     help: "Takes one member out of a mirror, and copies the mirror's content to another (or to the same one).",
+  }),
+  createSnapshot: method<0>()({
+    params: z.object({ ...sender, eventid, lvolid: wireId, epoch, lvolstruct: snapshotNode }),
+    returns: "int",
+    errors: ["EINVAL", "ENOENT"],
+    help: "Takes a snapshot of a volume that is served: its instant is before the event is DONE.",
+  }),
+  deleteSnapshot: method<0>()({
+    params: z.object({ ...sender, eventid, lvolid: wireId, epoch, snapshot_lvolid: wireId }),
+    returns: "int",
+    errors: ["EINVAL"],
+    help: "Ends a snapshot of a volume; its event fails with EBUSY while a client uses it. DONE as well if it is not there.",
   }),
 } as const;
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { VolumeNode } from "../layout-tree.js";
+import type { SnapshotNode, VolumeNode } from "../layout-tree.js";
 import { FailureTarget } from "../states.js";
 import { dataAddresses, portNumber, volumeName, wireCounter, wireId, wireInt } from "../wire-types.js";
 import { method } from "./method.js";
@@ -53,10 +53,16 @@ export interface VolumeInfo {
 
   /** Why the last attach or detach failed; empty if it did not. */
   readonly bind_error: string;
+  /** How a snapshot is: CREATING, VALID, INVALID (its content is lost) or DELETING; empty for any other volume. */
+  readonly snapshot_status: string;
 }
 export interface MirrorState {
   readonly version: number;
   readonly members: readonly { readonly dextid: number; readonly mirror_status: number }[];
+}
+export interface SnapshotState {
+  readonly snapshot_lvolid: number;
+  readonly snapshot_status: string;
 }
 export interface JobInfo {
   readonly jobid: number;
@@ -156,8 +162,18 @@ export const apiMethods = {
   deleteLogicalVolume: method<0>()({
     params: z.object(byVolume),
     returns: "int",
-    errors: ["EINVAL", "ENOENT", "EBUSY"],
-    help: "Deletes a logical volume; its space is shredded before anyone else gets it.",
+    errors: ["EINVAL", "ENOENT", "EBUSY", "EAGAIN", "EHOSTDOWN", "ETIMEDOUT"],
+    help: "Deletes a logical volume or a snapshot; its space is shredded before anyone else gets it.",
+  }),
+  createSnapshot: method<number>()({
+    params: z.object({
+      origin_lvolid: wireInt.optional(),
+      origin_lvolname: z.string({ error: "must be a string" }).optional(),
+      snapshot_lvolname: volumeName,
+    }),
+    returns: "int",
+    errors: ["EINVAL", "ENOENT", "EEXIST", "ENOSPC", "EAGAIN", "EHOSTDOWN", "ETIMEDOUT", "EIO"],
+    help: "Keeps the content that a volume has now, under a name of its own. Returns the lvolid of the snapshot.",
   }),
   attachLogicalVolume: method<0>()({
     params: z.object({ ...byVolume, hsvrid: wireInt }),
@@ -177,7 +193,7 @@ export const apiMethods = {
     errors: ["EINVAL", "ENOENT"],
     help: "Lists all volumes, or the one named.",
   }),
-  showLogicalVolume: method<VolumeNode>()({
+  showLogicalVolume: method<VolumeNode | SnapshotNode>()({
     params: z.object(byVolume),
     returns: "struct",
     errors: ["EINVAL", "ENOENT"],
@@ -245,6 +261,23 @@ export const extensionMethods = {
     returns: "struct",
     errors: ["EINVAL", "ENOENT", "ESTALE", "EAGAIN"],
     help: "A head reports that a member holds the content of its mirror again.",
+  }),
+  reportSnapshotFailure: method<0>()({
+    params: z.object({
+      lvolid: wireId,
+      epoch: wireCounter,
+      snapshot_lvolid: wireId,
+      reason: z.string().max(1024),
+    }),
+    returns: "int",
+    errors: ["EINVAL", "ENOENT", "ESTALE"],
+    help: "A head reports that a snapshot can't be kept any more. Once this is answered its origin may be written to without it.",
+  }),
+  getSnapshots: method<readonly SnapshotState[]>()({
+    params: z.object({ lvolid: wireId, epoch: wireCounter }),
+    returns: "array",
+    errors: ["EINVAL", "ESTALE"],
+    help: "A head asks which snapshots its volume has, before it serves it again.",
   }),
   getMirror: method<MirrorState>()({
     params: z.object({

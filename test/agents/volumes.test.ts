@@ -8,8 +8,14 @@ import { VolumeFiles } from "../../agents/head/volume-files.js";
 import { Volumes } from "../../agents/head/volumes.js";
 import { systemClock } from "../../shared/clock.js";
 import { VasError } from "../../shared/errors.js";
-import type { ParsedExtent, ParsedMirror, ParsedVolume } from "../../shared/layout-tree.js";
-import type { MirrorState } from "../../shared/methods/manager-methods.js";
+import {
+  linearOf,
+  type ParsedExtent,
+  type ParsedMirror,
+  type ParsedSnapshot,
+  type ParsedVolume,
+} from "../../shared/layout-tree.js";
+import type { MirrorState, SnapshotState } from "../../shared/methods/manager-methods.js";
 import { lives } from "./lives.js";
 import { tempFolder } from "./temp-folder.js";
 import { until } from "./until.js";
@@ -37,7 +43,12 @@ function volume(lvolname = "data"): ParsedVolume {
 }
 
 async function openHead(folder = tempFolder(), attachMs = 60_000) {
-  const state: { mirror: MirrorState | VasError; gone: number } = {
+  const state: {
+    mirror: MirrorState | VasError;
+    snapshots: readonly SnapshotState[];
+    reported: object[];
+    gone: number;
+  } = {
     mirror: {
       version: 9,
       members: [
@@ -45,11 +56,15 @@ async function openHead(folder = tempFolder(), attachMs = 60_000) {
         { dextid: 5, mirror_status: 3 },
       ],
     },
+    snapshots: [],
+    reported: [],
     gone: 0,
   };
   const manager = {
-    call: async () => {
+    call: async (method: string, params: object) => {
       if (state.mirror instanceof VasError) throw state.mirror;
+      if (method === "getSnapshots") return state.snapshots;
+      if (method === "reportSnapshotFailure") state.reported.push(params);
       return state.mirror;
     },
     close: () => undefined,
@@ -59,6 +74,7 @@ async function openHead(folder = tempFolder(), attachMs = 60_000) {
     runDir: folder,
     managers: [],
     memberTimeoutMs: 1000,
+    snapshotTimeoutMs: 5000,
     tcp: null,
     logFormat: "json",
     logLevel: "info",
@@ -85,7 +101,7 @@ async function openHead(folder = tempFolder(), attachMs = 60_000) {
 }
 
 const members = (tree: ParsedVolume) =>
-  tree.components[0].components[0]?.components.map(({ lvolid, mirror_status }) => [lvolid, mirror_status]);
+  linearOf(tree).components[0]?.components.map(({ lvolid, mirror_status }) => [lvolid, mirror_status]);
 
 test("a volume is served, once for an epoch, and gone after its detach", async () => {
   const { volumes, status } = await openHead();
@@ -174,7 +190,7 @@ test("a process that died is started again with the members that hold now", asyn
     [4, 2],
     [5, 3],
   ]);
-  expect(now.lvolstruct.components[0].components[0]?.lvolspec.version).toBe(9);
+  expect(linearOf(now.lvolstruct).components[0]?.lvolspec.version).toBe(9);
 });
 
 test("a process that died is not started again when its epoch is closed or a member is unknown", async () => {
@@ -189,6 +205,84 @@ test("a process that died is not started again when its epoch is closed or a mem
     await until(() => state.gone === 1);
     expect(volumes.running()).toEqual([]);
   }
+});
+
+function snapshot(lvolid: number, lvolname: string): ParsedSnapshot {
+  const node = { capacity: 2, mirror_status: 2 as const, labels: [] };
+  const lvolspec = { lvolname, redundancy: 2, assoc: [], ctime: "" };
+  const components = [extent(lvolid + 3), extent(lvolid + 4)];
+  const mirror: ParsedMirror = {
+    ...node,
+    lvolid: lvolid + 2,
+    lvoltype: 2,
+    lvolspec: { version: 1 },
+    components,
+  };
+  const linear = { ...node, lvolid: lvolid + 1, lvoltype: 1 as const, lvolspec: {}, components: [mirror] };
+  const layer = { ...node, lvolid: lvolid + 5, lvoltype: 7 as const, lvolspec: { origin_lvolid: 9 } };
+  return {
+    ...node,
+    lvolid,
+    lvoltype: 0,
+    lvolspec,
+    components: [{ ...layer, components: [linear] }],
+  };
+}
+
+/** Kills the process and waits for the next one. @returns the snapshots that it serves. */
+async function snapshotsAfterRestart({ status }: Awaited<ReturnType<typeof openHead>>): Promise<number[]> {
+  const { pid } = await status();
+  process.kill(pid, "SIGKILL");
+  await until(() =>
+    status().then(
+      (now) => now.pid !== pid,
+      () => false,
+    ),
+  );
+  return (await status()).lvolstruct.lvolspec.assoc.map(({ lvolid }) => lvolid);
+}
+
+test("a snapshot is kept by the next start if the manager counts on it, one that was ended or lost is not", async () => {
+  const head = await openHead();
+  const { volumes, state } = head;
+  state.mirror = { version: 9, members: [] };
+  await volumes.attach(volume(), 5, RUNNING);
+  for (const lvolid of [100, 200, 300, 400])
+    await volumes.createSnapshot(1, 5, snapshot(lvolid, `s${lvolid}`));
+  await volumes.deleteSnapshot(1, 5, 200);
+  state.snapshots = [
+    { snapshot_lvolid: 100, snapshot_status: "VALID" },
+    { snapshot_lvolid: 200, snapshot_status: "DELETING" },
+    { snapshot_lvolid: 300, snapshot_status: "INVALID" },
+    { snapshot_lvolid: 400, snapshot_status: "CREATING" },
+  ];
+  expect(await snapshotsAfterRestart(head)).toEqual([100, 400]);
+  expect(state.reported).toEqual([]);
+});
+
+test("a snapshot that the manager counts on and the head does not know is given up before its origin is served", async () => {
+  const head = await openHead();
+  await head.volumes.attach(volume(), 5, RUNNING);
+  head.state.snapshots = [
+    { snapshot_lvolid: 100, snapshot_status: "VALID" },
+    { snapshot_lvolid: 200, snapshot_status: "CREATING" },
+  ];
+  expect(await snapshotsAfterRestart(head)).toEqual([]);
+  expect(head.state.reported).toMatchObject([{ lvolid: 1, epoch: 5, snapshot_lvolid: 100 }]);
+});
+
+test("a snapshot in use is not ended; of another epoch, or one that is not there, nothing is to be ended", async () => {
+  const { volumes, status } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.createSnapshot(1, 5, snapshot(100, "opened"));
+  await expect(volumes.deleteSnapshot(1, 5, 100)).rejects.toMatchObject({ errno: "EBUSY" });
+  await volumes.deleteSnapshot(1, 4, 100);
+  await volumes.deleteSnapshot(2, 5, 100);
+  await volumes.deleteSnapshot(1, 5, 200);
+  expect((await status()).lvolstruct.lvolspec.assoc).toHaveLength(1);
+  await expect(volumes.createSnapshot(1, 4, snapshot(200, "s"))).rejects.toMatchObject({ errno: "ENOENT" });
+  const refused = volumes.createSnapshot(1, 5, snapshot(200, "refused"));
+  await expect(refused).rejects.toMatchObject({ errno: "ETIMEDOUT" });
 });
 
 test("a member that joined is known to the next start", async () => {

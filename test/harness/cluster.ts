@@ -2,7 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type ClusterOptions, MANAGER_PORT, planCluster } from "../../cli/local/plan.js";
 import { killAll } from "../../cli/local/processes.js";
-import type { VolumeNode } from "../../shared/layout-tree.js";
+import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
 import type {
   ClusterStatus,
   ManagerMethodName,
@@ -32,8 +32,8 @@ const quickManager = {
   reconcile_interval: 0.5,
   agent_timeout: 3,
   max_retry_pause: 1,
-  attach_timeout: 20,
-  detach_timeout: 20,
+  attach_timeout: 60,
+  detach_timeout: 60,
 };
 const quickHead = { member_timeout: 2 };
 
@@ -183,10 +183,10 @@ export class TestCluster {
 }
 
 /** All disk extents of a volume, mirror by mirror. */
-export function membersOf(volume: VolumeNode) {
+export function membersOf(volume: VolumeNode | SnapshotNode) {
   return mirrorsOf(volume).flatMap((mirror) => mirror.components);
 }
 
-export function mirrorsOf(volume: VolumeNode) {
-  return volume.components.flatMap((linear) => linear.components);
+export function mirrorsOf(volume: VolumeNode | SnapshotNode) {
+  return linearOf(volume).components;
 }

@@ -7,13 +7,14 @@ import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { reportMemberFailure, reportMemberInSync } from "../../manager/operations/report-member.js";
 import { finishResync, readResync } from "../../manager/operations/resync-member.js";
 import { markSilent } from "../../manager/operations/watch-servers.js";
+import { linearOf } from "../../shared/layout-tree.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
 import { type Attached, attachedVolume, statusesOf, treeOf } from "./attached.js";
 
 const nobody: ReadonlySet<number> = new Set();
 
 async function serverOf({ state, lvolid }: Attached, dextid: number): Promise<number> {
-  const [mirror] = (await treeOf(state, lvolid)).components[0].components;
+  const [mirror] = linearOf(await treeOf(state, lvolid)).components;
   return mirror?.components.find((extent) => extent.lvolid === dextid)?.lvolspec.ssvrid ?? 0;
 }
 

@@ -25,6 +25,7 @@ import { beginShreds, finishShred, readShred } from "../../manager/operations/sh
 import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
 import type { JobRow } from "../../manager/store/jobs.js";
 import { VasError } from "../../shared/errors.js";
+import { linearOf } from "../../shared/layout-tree.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
 import { State, sectorsOf } from "./state.js";
 
@@ -154,7 +155,7 @@ class Walk {
     const [volume] = await this.state.run(listVolumes, { lvolid: await this.#volume() });
     if (volume === undefined) return;
     const tree = await this.state.run(showVolume, { lvolid: volume.lvolid });
-    const mirrors = tree.components[0].components;
+    const mirrors = linearOf(tree).components;
     const mirror = mirrors[this.pick(mirrors.length)];
     const extent = mirror?.components[this.pick(mirror.components.length)];
     if (mirror === undefined || extent === undefined) return;
@@ -206,7 +207,7 @@ class Walk {
 async function assertCopies(state: State): Promise<void> {
   for (const { lvolid } of await state.run(listVolumes, {})) {
     const tree = await state.run(showVolume, { lvolid });
-    for (const mirror of tree.components[0].components) {
+    for (const mirror of linearOf(tree).components) {
       const statuses = mirror.components.map((extent) => extent.mirror_status);
       const untouched = statuses.every((status) => status === MemberStatus.ALLOCATED);
       expect(

@@ -3,6 +3,7 @@ import { transitions } from "../../shared/states.js";
 const titles: Record<keyof typeof transitions, string> = {
   member: "Space of a disk, and members of mirrors",
   binding: "Binding of a volume to a head server",
+  snapshot: "Snapshots",
   job: "Jobs of the manager",
 };
 

@@ -1,6 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { BindEvent, BindStatus, JobStatus, MemberStatus, transitions } from "../../shared/states.js";
+import {
+  BindEvent,
+  BindStatus,
+  JobStatus,
+  MemberStatus,
+  SnapshotStatus,
+  transitions,
+} from "../../shared/states.js";
 import { renderStates } from "./diagram.js";
 
 const page = new URL("../../docs/states.md", import.meta.url);
@@ -12,6 +19,10 @@ const machines = {
   binding: {
     states: [...Object.keys(BindStatus), ...Object.keys(BindEvent).filter((name) => name !== "NONE")],
     initial: ["UNBOUND"],
+  },
+  snapshot: {
+    states: [...Object.keys(SnapshotStatus).filter((name) => name !== "NONE"), "GONE"],
+    initial: ["(new)"],
   },
   job: { states: Object.keys(JobStatus), initial: ["(new)"] },
 } as const;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { VasError } from "../../../shared/errors.js";
 import { showMirror } from "../../../shared/ids.js";
-import { extentNode, type ParsedMirror, type ParsedVolume } from "../../../shared/layout-tree.js";
+import { extentNode, mapMirrors, type ParsedMirror, type ParsedVolume } from "../../../shared/layout-tree.js";
 import { MemberStatus } from "../../../shared/states.js";
 import { describeIssue, wireCounter, wireId } from "../../../shared/wire-types.js";
 import type { ControlHandlers } from "../../common/control-socket.js";
@@ -68,9 +68,8 @@ function resyncsOf(mirror: Mirror, resyncs: ReadonlyMap<number, Resync>) {
 
 /** The layout tree as it is now: members, their statuses, versions. */
 function currentTree({ spec, volume }: VolumeProcess): ParsedVolume {
-  const { lvolstruct } = spec;
-  const [linear] = lvolstruct.components;
-  return { ...lvolstruct, components: [{ ...linear, components: volume.mirrors.map(currentMirror) }] };
+  const current = new Map(volume.mirrors.map((mirror) => [mirror.mirrorid, currentMirror(mirror)]));
+  return mapMirrors(spec.lvolstruct, (mirror) => current.get(mirror.lvolid) ?? mirror);
 }
 
 function currentMirror(mirror: Mirror): ParsedMirror {

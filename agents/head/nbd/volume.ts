@@ -1,6 +1,6 @@
 import { VasError } from "../../../shared/errors.js";
 import { showDisk, showMirror } from "../../../shared/ids.js";
-import type { ParsedExtent } from "../../../shared/layout-tree.js";
+import { linearOf, type ParsedExtent } from "../../../shared/layout-tree.js";
 import type { Log } from "../../../shared/log.js";
 import { MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
@@ -45,7 +45,7 @@ export class Volume {
     const { lvolid } = lvolstruct;
     const manager = new ManagerPort({ client, lvolid, epoch, onFenced, log, ending: this.#ending.signal });
     const diskOf = (node: ParsedExtent): DiskConnection => this.#diskOf(node);
-    this.mirrors = lvolstruct.components[0].components.map((node) => {
+    this.mirrors = linearOf(lvolstruct).components.map((node) => {
       checkDisks(node.lvolid, node.components);
       return new Mirror({ lvolid, node, manager, diskOf, log });
     });

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { VasError } from "../../../shared/errors.js";
+import { allMirrorsOf } from "../../../shared/layout-tree.js";
 import { EventStatus, MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
@@ -88,7 +89,7 @@ async function grant(job: JobRow, deadline: Milliseconds, tools: HandlerTools): 
 }
 
 function serversWithGoodCopies({ tree }: Attachment): Set<number> {
-  const members = tree.components[0].components.flatMap((mirror) => mirror.components);
+  const members = allMirrorsOf(tree).flatMap((mirror) => mirror.components);
   const good = members.filter((member) => member.mirror_status === MemberStatus.INSYNC);
   return new Set(good.map((member) => member.lvolspec.ssvrid));
 }

@@ -105,7 +105,8 @@ async function checkNeverAttached(tx: Tx): Promise<string[]> {
     .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
     .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
     .where("extent.status", "=", ALLOCATED)
-    .where("volume.epoch", ">", 0)
+    .leftJoin("volume as origin", "origin.lvolid", "volume.origin_lvolid")
+    .where((test) => test.or([test("volume.epoch", ">", 0), test("origin.hsvrid", "is not", null)]))
     .select(["extent.dextid", "volume.lvolid"])
     .orderBy("extent.dextid")
     .execute();

@@ -1,12 +1,18 @@
 import { sql } from "kysely";
 import type { VolumeRow } from "../../../schema/tables.js";
 import { showHeadServer, showVolume } from "../../../shared/ids.js";
-import { BindEvent, BindStatus, JobStatus } from "../../../shared/states.js";
+import { snapshotCapacity } from "../../../shared/snapshot-space.js";
+import { BindEvent, BindStatus, JobStatus, SnapshotStatus } from "../../../shared/states.js";
 import type { Tx } from "../open-store.js";
 
 /** Mirrors tile their volume, and its binding is a place on the diagram. */
 export async function checkVolumes(tx: Tx): Promise<string[]> {
-  return [...(await checkTiles(tx)), ...(await checkBindings(tx)), ...(await checkBindingJobs(tx))];
+  return [
+    ...(await checkTiles(tx)),
+    ...(await checkBindings(tx)),
+    ...(await checkBindingJobs(tx)),
+    ...(await checkSnapshots(tx)),
+  ];
 }
 
 interface TileRow {
@@ -99,4 +105,43 @@ async function checkBindingJobs(tx: Tx): Promise<string[]> {
       ? `${showVolume(lvolid)} is being attached, but no job does it`
       : `${showVolume(lvolid)} is being detached, but no job does it`,
   );
+}
+
+/** Snapshots have room for all of their origin, are attached only with it, and what is being done to one is somebody's job. */
+async function checkSnapshots(tx: Tx): Promise<string[]> {
+  const rows = await tx
+    .selectFrom("volume as snapshot")
+    .innerJoin("volume as origin", "origin.lvolid", "snapshot.origin_lvolid")
+    .leftJoin("job", (join) =>
+      join
+        .onRef("job.subject", "=", "snapshot.lvolid")
+        .on("job.kind", "in", ["create-snapshot", "delete-snapshot"])
+        .on("job.status", "in", [JobStatus.PENDING, JobStatus.RUNNING]),
+    )
+    .selectAll("snapshot")
+    .select([
+      "origin.capacity as origin_capacity",
+      "origin.origin_lvolid as above",
+      "origin.layerid as origin_layer",
+    ])
+    .select("job.kind")
+    .orderBy("snapshot.lvolid")
+    .execute();
+  return rows.flatMap((row) => {
+    const name = showVolume(row.lvolid);
+    const wanted = snapshotCapacity(row.origin_capacity);
+    const job = {
+      [SnapshotStatus.CREATING]: "create-snapshot",
+      [SnapshotStatus.DELETING]: "delete-snapshot",
+    }[row.snapshot_status as number];
+    const faults: string[] = [];
+    if (row.capacity !== wanted) faults.push(`${name} is of ${row.capacity} GB, and needs ${wanted} GB`);
+    if (row.above !== null) faults.push(`${name} is a snapshot of a snapshot`);
+    if (row.layerid === null || row.origin_layer === null) faults.push(`${name} or its origin has no layer`);
+    if (row.hsvrid !== null || row.epoch !== 0)
+      faults.push(`${name} is a snapshot with a binding of its own`);
+    if ((row.kind ?? undefined) !== job)
+      faults.push(`${name} has the job ${row.kind ?? "none"}, and should have ${job ?? "none"}`);
+    return faults;
+  });
 }
