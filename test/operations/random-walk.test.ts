@@ -3,11 +3,20 @@ import { expect, test } from "vitest";
 import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { beginDetach } from "../../manager/operations/begin-detach.js";
 import { retryJob } from "../../manager/operations/claim-jobs.js";
+import { createSnapshot } from "../../manager/operations/create-snapshot.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { deleteVolume } from "../../manager/operations/delete-volume.js";
 import { dropUnaskedMembers } from "../../manager/operations/drop-unasked-members.js";
 import { failAttach, finishAttach, finishUndo, giveUpAttach } from "../../manager/operations/end-attach.js";
 import { closeDetached, finishDetach, refuseDetach } from "../../manager/operations/end-detach.js";
+import {
+  beginTakingSnapshot,
+  finishSnapshot,
+  finishSnapshotDeletion,
+  finishSnapshotUndo,
+  giveUpSnapshot,
+  refuseSnapshotDeletion,
+} from "../../manager/operations/end-snapshot.js";
 import { healMirror } from "../../manager/operations/heal-mirror.js";
 import { JobGone } from "../../manager/operations/held-job.js";
 import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
@@ -20,6 +29,7 @@ import {
   reportMemberFailure,
   reportMemberInSync,
 } from "../../manager/operations/report-member.js";
+import { reportSnapshotFailure } from "../../manager/operations/report-snapshot.js";
 import { finishResync, readResync, retryResync } from "../../manager/operations/resync-member.js";
 import { beginShreds, finishShred, readShred } from "../../manager/operations/shred-extent.js";
 import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
@@ -54,6 +64,9 @@ class Walk {
     async () => this.state.run(beginAttach, { lvolid: await this.#volume(), hsvrid: 1 + this.pick(HEADS) }),
     async () => this.state.run(beginAttach, { lvolid: await this.#volume(), hsvrid: 1 + this.pick(HEADS) }),
     async () => this.state.run(beginDetach, { lvolid: await this.#volume() }),
+    () => this.#snapshot(),
+    () => this.#snapshot(),
+    () => this.#loseSnapshot(),
     () => this.#claim(),
     () => this.#claim(),
     () => this.#answer(),
@@ -79,6 +92,22 @@ class Walk {
     this.#names += 1;
     const params = { lvolname: `v${this.#names}`, capacity: 1 + this.pick(12), redundancy: 2 + this.pick(2) };
     return this.state.run(createVolume, params);
+  }
+
+  async #snapshot(): Promise<unknown> {
+    this.#names += 1;
+    const params = { origin_lvolid: await this.#volume(), snapshot_lvolname: `s${this.#names}` };
+    return this.state.run(createSnapshot, params);
+  }
+
+  /** A head can't keep a snapshot. */
+  async #loseSnapshot(): Promise<unknown> {
+    const snapshots = (await this.state.run(listVolumes, {})).filter((row) => row.snapshot_status !== "");
+    const snapshot = snapshots[this.pick(Math.max(1, snapshots.length))];
+    const [origin] = snapshot?.associated_to ?? [];
+    if (snapshot === undefined || origin === undefined) return undefined;
+    const ref = { lvolid: origin.lvolid, epoch: 1 + this.pick(3), snapshot_lvolid: snapshot.lvolid };
+    return this.state.run(reportSnapshotFailure, { ...ref, reason: "its space failed" });
   }
 
   async #claim(): Promise<void> {
@@ -117,6 +146,16 @@ class Walk {
         if (this.pick(2) === 0)
           await this.state.run(dropUnaskedMembers, { ...ref, ssvrids: [1 + this.pick(SERVERS)] });
         return this.state.run(finishDetach, ref);
+      case "create-snapshot":
+        if (job.phase === "undo") return this.state.run(finishSnapshotUndo, { ...ref, error });
+        if (this.pick(2) === 0) await this.state.run(beginTakingSnapshot, ref);
+        if (well) return this.state.run(finishSnapshot, ref);
+        this.#held.push(await this.state.run(giveUpSnapshot, { ...ref, error }));
+        return;
+      case "delete-snapshot":
+        if (!well && this.pick(2) === 0) return this.state.run(retryJob, later);
+        if (!well) return this.state.run(refuseSnapshotDeletion, { ...ref, error });
+        return this.state.run(finishSnapshotDeletion, ref);
       case "resync":
         return this.#answerResync(job, well);
       default: {
@@ -159,7 +198,8 @@ class Walk {
     const mirror = mirrors[this.pick(mirrors.length)];
     const extent = mirror?.components[this.pick(mirror.components.length)];
     if (mirror === undefined || extent === undefined) return;
-    const ref = { lvolid: volume.lvolid, epoch: 1 + this.pick(3), mirrorid: mirror.lvolid };
+    const lvolid = volume.associated_to[0]?.lvolid ?? volume.lvolid;
+    const ref = { lvolid, epoch: 1 + this.pick(3), mirrorid: mirror.lvolid };
     const { version } = await this.state.run(getMirror, ref);
     const report = { ...ref, dextid: extent.lvolid, version: version - (this.pick(4) === 0 ? 1 : 0) };
     await this.state.run(this.pick(3) === 0 ? reportMemberInSync : reportMemberFailure, report);
