@@ -127,6 +127,8 @@ export class AttachedVolume {
     const process = this.process;
     if (process === undefined) throw this.#startedAgain();
     await this.remember(({ lvolstruct }) => ({ lvolstruct: addSnapshot(lvolstruct, snapshot) }));
+    // What an earlier attempt left is of another instant: it may have been dropped in between, by a process that then died.
+    await this.#ask(process, "deleteSnapshot", { lvolid: snapshot.lvolid });
     await this.#ask(process, "createSnapshot", { lvolstruct: snapshot });
   }
 

@@ -3,22 +3,12 @@ import { MIB } from "../../shared/units.js";
 import type { NbdClient } from "../harness/nbd-client.js";
 import { randomData, seed } from "../harness/random-data.js";
 import { waitUntil } from "../harness/wait-until.js";
+import { generator } from "./generator.js";
 import { Rig } from "./rig.js";
 
 const SPAN = 48 * MIB;
 const BLOCK = 64 * 1024;
 const BLOCKS = SPAN / BLOCK;
-
-/** A small repeatable generator (mulberry32). */
-function generator(state: number): (below: number) => number {
-  let at = state;
-  return (below) => {
-    at = (at + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(at ^ (at >>> 15), 1 | at);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 /** What each block holds: the one acknowledged content, or any of those of writes whose fate is unknown. */
 class Model {

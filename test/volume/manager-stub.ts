@@ -18,10 +18,20 @@ interface Report {
   readonly answer: string;
 }
 
+interface SnapshotReport {
+  readonly lvolid: number;
+  readonly reason: string;
+}
+
 /** The manager's decisions about member reports, over XML-RPC, with its state in memory. */
 export class ManagerStub {
   readonly mirrors = new Map<number, MirrorRow>();
   readonly reports: Report[] = [];
+  /** Snapshots by id: whether they are listed as valid. */
+  readonly snapshots = new Map<number, boolean>();
+  readonly snapshotReports: SnapshotReport[] = [];
+  /** Awaited before a failed snapshot is recorded. */
+  beforeSnapshotReport: () => Promise<void> = () => Promise.resolve();
   epoch = 1;
   isOpen = true;
   port = 0;
@@ -29,7 +39,12 @@ export class ManagerStub {
 
   async start(): Promise<void> {
     this.#server = createXmlRpcServer({
-      dispatch: async (method, params) => this.#dispatch(method, params[0] as XmlRpcStruct),
+      dispatch: async (method, params) => {
+        const asked = params[0] as XmlRpcStruct;
+        if (method !== "reportSnapshotFailure") return this.#dispatch(method, asked);
+        await this.beforeSnapshotReport();
+        return this.#snapshotFailed(asked);
+      },
       maxBodyBytes: 1_000_000,
       maxConnections: 100,
       headersTimeoutMs: 10_000,
@@ -54,6 +69,15 @@ export class ManagerStub {
     return [...members].filter(([, status]) => status === MemberStatus.INSYNC).map(([dextid]) => dextid);
   }
 
+  #snapshotFailed({ epoch, snapshot_lvolid, reason }: XmlRpcStruct): XmlRpcValue {
+    if (!this.isOpen || epoch !== this.epoch) throw faultOf(new VasError("ESTALE", "the epoch is closed"));
+    const lvolid = Number(snapshot_lvolid);
+    this.snapshotReports.push({ lvolid, reason: String(reason) });
+    if (!this.snapshots.has(lvolid)) throw faultOf(new VasError("ENOENT", "no such snapshot"));
+    this.snapshots.set(lvolid, false);
+    return 0;
+  }
+
   #dispatch(method: string, params: XmlRpcStruct): XmlRpcValue {
     const { mirrorid, dextid, version } = params as unknown as Report;
     const note = (answer: string) => this.reports.push({ method, mirrorid, dextid, version, answer });
@@ -64,7 +88,7 @@ export class ManagerStub {
     } catch (error) {
       if (!(error instanceof VasError)) throw error;
       note(error.errno);
-      throw new XmlRpcFault(error.code, error.message);
+      throw faultOf(error);
     }
   }
 
@@ -94,4 +118,8 @@ export class ManagerStub {
     mirror.version += 1;
     return { version: mirror.version };
   }
+}
+
+function faultOf(error: VasError): XmlRpcFault {
+  return new XmlRpcFault(error.code, error.message);
 }

@@ -8,12 +8,20 @@ import {
   readSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { callControl } from "../../agents/common/control-socket.js";
-import type { ExtentNode, MirrorNode, VolumeNode } from "../../shared/layout-tree.js";
+import type {
+  ExtentNode,
+  LinearNode,
+  MirrorNode,
+  SnapshotNode,
+  VolumeNode,
+} from "../../shared/layout-tree.js";
+import { snapshotCapacity } from "../../shared/snapshot-space.js";
 import { MemberStatus, VolumeType } from "../../shared/states.js";
 import { EXTENT_UNIT_BYTES, extentPlace, MIB } from "../../shared/units.js";
 import { NbdClient } from "../harness/nbd-client.js";
@@ -23,7 +31,7 @@ import { TestProcess } from "./test-process.js";
 
 export const LVOLID = 1;
 const DISK_GB = 3;
-const DISK_BYTES = DISK_GB * EXTENT_UNIT_BYTES + MIB;
+const FIRST_SNAPSHOT = 0x2000;
 
 export interface RigOptions {
   /** Disks in all, each with an export process of its own. */
@@ -32,6 +40,9 @@ export interface RigOptions {
   readonly mirrors?: number;
   readonly redundancy?: number;
   readonly memberTimeoutMs?: number;
+  readonly snapshotTimeoutMs?: number;
+  /** How many snapshots there is room for: for each its disks. Their mirrors of 1 GB each come after the volume's. */
+  readonly snapshots?: readonly (readonly number[])[];
 }
 
 /** A disk in a file and the process that exports it. */
@@ -45,11 +56,12 @@ class TestDisk {
   constructor(
     readonly pdskid: number,
     readonly folder: string,
+    private readonly bytes: number,
   ) {
     this.path = join(folder, `disk-${pdskid}`);
     this.control = join(folder, `x${pdskid}`);
     const file = openSync(this.path, "w");
-    ftruncateSync(file, DISK_BYTES);
+    ftruncateSync(file, bytes);
     closeSync(file);
   }
 
@@ -62,7 +74,7 @@ class TestDisk {
     const document = {
       pdskid,
       path,
-      bytes: DISK_BYTES,
+      bytes: this.bytes,
       addresses: ["127.0.0.1"],
       port,
       bootId,
@@ -91,22 +103,47 @@ export class Rig {
   private constructor(readonly options: Required<RigOptions>) {}
 
   static async create(options: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig({ disks: 3, mirrors: 1, redundancy: 3, memberTimeoutMs: 1000, ...options });
+    const rig = new Rig({
+      disks: 3,
+      mirrors: 1,
+      redundancy: 3,
+      memberTimeoutMs: 1000,
+      snapshotTimeoutMs: 20_000,
+      snapshots: [],
+      ...options,
+    });
     onTestFinished(async ({ task }) => {
       if (task.result?.state === "fail") process.stderr.write(`${task.name}\n${rig.log.slice(-6000)}\n`);
       await rig.destroy();
     });
     await rig.manager.start();
-    for (let at = 1; at <= rig.options.disks; at += 1) rig.disks.push(new TestDisk(100 + at, rig.folder));
+    for (let at = 1; at <= rig.options.disks; at += 1) {
+      rig.disks.push(new TestDisk(100 + at, rig.folder, rig.#diskBytes));
+    }
     await Promise.all(rig.disks.map((disk) => rig.startDisk(disk)));
-    for (let at = 0; at < rig.options.mirrors; at += 1) {
-      const members = Array.from(
-        { length: rig.options.redundancy },
-        (_, n) => [rig.dextid(at, n), MemberStatus.INSYNC as MemberStatus] as const,
-      );
-      rig.manager.mirrors.set(rig.mirrorid(at), { version: 1, members: new Map(members) });
+    const disks = Array.from({ length: rig.options.redundancy }, (_, disk) => disk);
+    for (let at = 0; at < rig.options.mirrors; at += 1) rig.#addMirror(at, disks);
+    for (const [snapshot, own] of rig.options.snapshots.entries()) {
+      for (let at = 0; at < rig.#spaceGb; at += 1) rig.#addMirror(rig.spaceMirror(snapshot, at), own);
     }
     return rig;
+  }
+
+  #addMirror(mirror: number, disks: readonly number[]): void {
+    const status: MemberStatus = MemberStatus.INSYNC;
+    const members = disks.map((disk) => [this.dextid(mirror, disk), status] as const);
+    this.manager.mirrors.set(this.mirrorid(mirror), { version: 1, members: new Map(members) });
+  }
+
+  get #spaceGb(): number {
+    return snapshotCapacity(this.options.mirrors);
+  }
+  /** Mirrors of the volume and of all copy-on-write spaces. */
+  get #mirrorCount(): number {
+    return this.options.mirrors + this.options.snapshots.length * this.#spaceGb;
+  }
+  get #diskBytes(): number {
+    return Math.max(DISK_GB, this.#mirrorCount) * EXTENT_UNIT_BYTES + MIB;
   }
 
   get log(): string {
@@ -114,6 +151,19 @@ export class Rig {
   }
   get socket(): string {
     return join(this.folder, "lvol-00000001");
+  }
+  /** The number of a mirror of a snapshot's copy-on-write space, to be used as the volume's are. */
+  spaceMirror(snapshot: number, mirror: number): number {
+    return this.options.mirrors + snapshot * this.#spaceGb + mirror;
+  }
+  snapshotId(snapshot: number): number {
+    return FIRST_SNAPSHOT + snapshot;
+  }
+  snapshotSocket(snapshot: number): string {
+    return join(this.folder, `lvol-${this.snapshotId(snapshot).toString(16).padStart(8, "0")}`);
+  }
+  snapshotLink(snapshot: number): string {
+    return join(this.folder, `snap${snapshot}`);
   }
   get link(): string {
     return join(this.folder, "vol");
@@ -146,34 +196,88 @@ export class Rig {
     };
   }
 
+  /** The tree as the manager has it, with the snapshots that it lists as valid. */
   tree(): VolumeNode {
-    const node = { labels: [], mirror_status: 0 };
-    const mirrors = Array.from({ length: this.options.mirrors }, (_, at): MirrorNode => {
-      const row = this.manager.mirrors.get(this.mirrorid(at));
-      if (row === undefined) throw new Error("no such mirror");
-      const components = [...row.members].map(([dextid, status]) =>
-        this.extent(at, dextid % 100, status, dextid),
-      );
-      const lvolspec = { version: row.version };
-      return {
-        ...node,
-        mirror_status: MemberStatus.INSYNC,
-        lvolid: this.mirrorid(at),
-        lvoltype: VolumeType.MIRROR,
-        capacity: 1,
-        lvolspec,
-        components,
-      };
-    });
     const capacity = this.options.mirrors;
     const status = { labels: [], mirror_status: MemberStatus.INSYNC, capacity };
-    const linear = { ...status, lvolid: 2, lvoltype: VolumeType.LINEAR, lvolspec: {}, components: mirrors };
-    const lvolspec = { lvolname: "vol", redundancy: this.options.redundancy, assoc: [], ctime: "" };
+    const linear = this.#linear(
+      2,
+      Array.from({ length: capacity }, (_, at) => at),
+    );
+    const assoc = this.options.snapshots
+      .map((_, snapshot) => this.snapshotTree(snapshot))
+      .filter(({ lvolid }) => this.manager.snapshots.get(lvolid) === true);
+    const lvolspec = { lvolname: "vol", redundancy: this.options.redundancy, assoc, ctime: "" };
     return { ...status, lvolid: LVOLID, lvoltype: VolumeType.LVOL, lvolspec, components: [linear] };
   }
 
+  /** The tree of one of the snapshots that there is room for. */
+  snapshotTree(snapshot: number): SnapshotNode {
+    const capacity = this.#spaceGb;
+    const status = { labels: [], mirror_status: MemberStatus.INSYNC, capacity };
+    const lvolid = this.snapshotId(snapshot);
+    const linear = this.#linear(
+      lvolid + 0x2000,
+      Array.from({ length: capacity }, (_, at) => this.spaceMirror(snapshot, at)),
+    );
+    const layer = {
+      ...status,
+      lvolid: lvolid + 0x1000,
+      lvoltype: VolumeType.SNAPSHOT,
+      lvolspec: { origin_lvolid: 3 },
+      components: [linear] as const,
+    };
+    const redundancy = this.options.snapshots[snapshot]?.length ?? 0;
+    const lvolspec = { lvolname: `snap${snapshot}`, redundancy, assoc: [], ctime: "" };
+    return { ...status, lvolid, lvoltype: VolumeType.LVOL, lvolspec, components: [layer] };
+  }
+
+  #linear(lvolid: number, mirrors: readonly number[]): LinearNode {
+    const components = mirrors.map((mirror) => this.#mirrorNode(mirror));
+    const status = { labels: [], mirror_status: MemberStatus.INSYNC, capacity: mirrors.length };
+    return { ...status, lvolid, lvoltype: VolumeType.LINEAR, lvolspec: {}, components };
+  }
+
+  #mirrorNode(mirror: number): MirrorNode {
+    const row = this.manager.mirrors.get(this.mirrorid(mirror));
+    if (row === undefined) throw new Error("no such mirror");
+    const components = [...row.members].map(([dextid, status]) =>
+      this.extent(mirror, dextid % 100, status, dextid),
+    );
+    const status = { labels: [], mirror_status: MemberStatus.INSYNC, capacity: 1 };
+    const lvolspec = { version: row.version };
+    return { ...status, lvolid: this.mirrorid(mirror), lvoltype: VolumeType.MIRROR, lvolspec, components };
+  }
+
+  /** Takes a snapshot, as the manager would; it is valid once that has succeeded. */
+  async createSnapshot(snapshot: number): Promise<void> {
+    const lvolstruct = this.snapshotTree(snapshot);
+    await this.control("createSnapshot", { lvolstruct });
+    this.manager.snapshots.set(lvolstruct.lvolid, true);
+  }
+
+  async deleteSnapshot(snapshot: number): Promise<void> {
+    const lvolid = this.snapshotId(snapshot);
+    await this.control("deleteSnapshot", { lvolid });
+    this.manager.snapshots.delete(lvolid);
+  }
+
+  async openSnapshot(snapshot: number): Promise<NbdClient> {
+    const client = await NbdClient.connect({ path: this.snapshotLink(snapshot) });
+    onTestFinished(() => client.close().catch(() => undefined));
+    return client;
+  }
+
+  /** What `status` tells of a snapshot. */
+  async snapshotStatus(
+    snapshot: number,
+  ): Promise<{ state: string; clients: number; copied: number } | undefined> {
+    const { snapshots } = await this.status();
+    return snapshots.find(({ lvolid }: { lvolid: number }) => lvolid === this.snapshotId(snapshot));
+  }
+
   grants(): object {
-    const extents = Array.from({ length: this.options.mirrors }, (_, at) => {
+    const extents = Array.from({ length: this.#mirrorCount }, (_, at) => {
       const { start, end } = extentPlace(at, 1);
       return { start, end, dextid: 1000 + at };
     });
@@ -196,7 +300,7 @@ export class Rig {
   launch(): TestProcess {
     this.#starts += 1;
     const spec = join(this.folder, `spec-${this.#starts}.json`);
-    const { memberTimeoutMs } = this.options;
+    const { memberTimeoutMs, snapshotTimeoutMs } = this.options;
     const managers = [{ host: "127.0.0.1", port: this.manager.port }];
     const { socket, link: nameLink, epochNow: epoch } = this;
     const controlSocket = join(this.folder, "control");
@@ -206,6 +310,7 @@ export class Rig {
       incarnation: this.#starts,
       managers,
       memberTimeoutMs,
+      snapshotTimeoutMs,
       socket,
       nameLink,
       tcp: null,
@@ -253,6 +358,13 @@ export class Rig {
     readSync(file, bytes, 0, length, extentPlace(mirror, 1).dataStart + offset);
     closeSync(file);
     return bytes;
+  }
+
+  /** Writes to a member's data behind the back of everything. */
+  poke(mirror: number, disk: number, offset: number, bytes: Buffer): void {
+    const file = openSync(this.disk(disk).path, "r+");
+    writeSync(file, bytes, 0, bytes.length, extentPlace(mirror, 1).dataStart + offset);
+    closeSync(file);
   }
 
   /** The state of a member in the volume process. */

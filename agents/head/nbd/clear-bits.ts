@@ -1,3 +1,4 @@
+import type { Milliseconds } from "../../../shared/units.js";
 import type { Mirror } from "./mirror.js";
 
 /**
@@ -30,4 +31,28 @@ export async function clearIdleBits(
       await new Promise<void>((resolve) => records.commit(() => resolve()));
     }),
   );
+}
+
+/** Has idle bits cleared again and again; one that takes long is not overtaken by the next. */
+export class BitSweeper {
+  readonly #timer: NodeJS.Timeout;
+  #isSweeping = false;
+
+  constructor(
+    periodMs: Milliseconds,
+    private readonly clear: (idleSweeps: number) => Promise<void>,
+  ) {
+    this.#timer = setInterval(() => void this.#sweep(), periodMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
+    await this.clear(1);
+    this.#isSweeping = false;
+  }
 }

@@ -1,7 +1,13 @@
 import { z } from "zod";
 import { VasError } from "../../../shared/errors.js";
 import { showMirror } from "../../../shared/ids.js";
-import { extentNode, mapMirrors, type ParsedMirror, type ParsedVolume } from "../../../shared/layout-tree.js";
+import {
+  extentNode,
+  mapMirrors,
+  type ParsedMirror,
+  type ParsedVolume,
+  snapshotNode,
+} from "../../../shared/layout-tree.js";
 import { MemberStatus } from "../../../shared/states.js";
 import { describeIssue, wireCounter, wireId } from "../../../shared/wire-types.js";
 import type { ControlHandlers } from "../../common/control-socket.js";
@@ -18,20 +24,34 @@ const replaceParams = z.object({
   remove: extentNode.nullable(),
 });
 
+const createParams = z.object({ lvolstruct: snapshotNode });
+const deleteParams = z.object({ lvolid: wireId });
+
 /** What the control process may ask of a volume process. */
 export function controlHandlers(process: VolumeProcess): ControlHandlers {
   const resyncs = new Map<number, Resync>();
   return {
     status: async () => statusOf(process, resyncs),
     replaceMember: async (params) => {
-      const parsed = replaceParams.safeParse(params);
-      if (!parsed.success) throw new VasError("EINVAL", describeIssue(parsed.error));
-      if (process.state !== "serving") throw new VasError("EAGAIN", `the volume is ${process.state}`);
-      const mirror = process.volume.mirrors.find(({ mirrorid }) => mirrorid === parsed.data.mirrorid);
+      const asked = parse(replaceParams, params);
+      assertServing(process);
+      const mirror = process.mirrors.find(({ mirrorid }) => mirrorid === asked.mirrorid);
       if (mirror === undefined) {
-        throw new VasError("ENOENT", `the volume has no mirror ${showMirror(parsed.data.mirrorid)}`);
+        throw new VasError("ENOENT", `the volume has no mirror ${showMirror(asked.mirrorid)}`);
       }
-      return { version: await replaceMember(mirror, parsed.data, resyncs) };
+      return { version: await replaceMember(mirror, asked, resyncs) };
+    },
+    createSnapshot: async (params) => {
+      const { lvolstruct } = parse(createParams, params);
+      assertServing(process);
+      await process.snapshots.create(lvolstruct);
+      return null;
+    },
+    deleteSnapshot: async (params) => {
+      const { lvolid } = parse(deleteParams, params);
+      assertServing(process);
+      await process.snapshots.delete(lvolid);
+      return null;
     },
     detach: async () => {
       await process.detach();
@@ -40,18 +60,31 @@ export function controlHandlers(process: VolumeProcess): ControlHandlers {
   };
 }
 
+/** @throws VasError EINVAL */
+function parse<T>(schema: z.ZodType<T>, params: unknown): T {
+  const parsed = schema.safeParse(params);
+  if (!parsed.success) throw new VasError("EINVAL", describeIssue(parsed.error));
+  return parsed.data;
+}
+
+/** @throws VasError EAGAIN */
+function assertServing({ state }: VolumeProcess): void {
+  if (state !== "serving") throw new VasError("EAGAIN", `the volume is ${state}`);
+}
+
 function statusOf(process: VolumeProcess, resyncs: ReadonlyMap<number, Resync>) {
-  const { volume } = process;
+  const { mirrors, snapshots } = process;
   return {
     state: process.state,
     clients: process.clients,
     lvolstruct: currentTree(process),
-    resyncs: volume.mirrors.flatMap((mirror) => resyncsOf(mirror, resyncs)),
-    mirrors: volume.mirrors.map((mirror) => ({
+    resyncs: mirrors.flatMap((mirror) => resyncsOf(mirror, resyncs)),
+    mirrors: mirrors.map((mirror) => ({
       mirrorid: mirror.mirrorid,
       version: mirror.version,
       members: mirror.members.map(({ dextid, state }) => ({ dextid, state })),
     })),
+    snapshots: snapshots.status(),
   };
 }
 
@@ -66,10 +99,12 @@ function resyncsOf(mirror: Mirror, resyncs: ReadonlyMap<number, Resync>) {
   });
 }
 
-/** The layout tree as it is now: members, their statuses, versions. */
-function currentTree({ spec, volume }: VolumeProcess): ParsedVolume {
-  const current = new Map(volume.mirrors.map((mirror) => [mirror.mirrorid, currentMirror(mirror)]));
-  return mapMirrors(spec.lvolstruct, (mirror) => current.get(mirror.lvolid) ?? mirror);
+/** The layout tree as it is now: snapshots that are kept, members, their statuses, versions. */
+function currentTree({ spec, mirrors, snapshots }: VolumeProcess): ParsedVolume {
+  const current = new Map(mirrors.map((mirror) => [mirror.mirrorid, currentMirror(mirror)]));
+  const { lvolstruct } = spec;
+  const lvolspec = { ...lvolstruct.lvolspec, assoc: snapshots.live.map(({ node }) => node) };
+  return mapMirrors({ ...lvolstruct, lvolspec }, (mirror) => current.get(mirror.lvolid) ?? mirror);
 }
 
 function currentMirror(mirror: Mirror): ParsedMirror {

@@ -1,11 +1,11 @@
 import { MIB } from "../../../shared/units.js";
+import { areZero } from "./buffer-list.js";
 import { DiskError, type Member } from "./member.js";
 import { REGION_BYTES } from "./member-record.js";
 
 /** What a copier reads, locks and writes at once. A region has whole chunks. */
 export const CHUNK_BYTES = MIB;
 const CHUNKS_PER_REGION = REGION_BYTES / CHUNK_BYTES;
-const ZEROS = Buffer.alloc(64 * 1024);
 
 /** Where the chunks of a region start. */
 export function chunksOf(region: number): number[] {
@@ -30,7 +30,7 @@ export function readChunk(member: Member, offset: number): Promise<readonly Buff
  * @throws DiskError
  */
 export async function writeChunk(member: Member, offset: number, data: readonly Buffer[]): Promise<void> {
-  if (isZero(data) && isZero(await readChunk(member, offset))) return;
+  if (areZero(data) && areZero(await readChunk(member, offset))) return;
   await new Promise<void>((resolve, reject) => {
     member.write("write", offset, CHUNK_BYTES, false, data, (errno) => {
       if (errno === 0) resolve();
@@ -70,14 +70,4 @@ export async function inParallel<T>(
   };
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
   if (failure !== undefined) throw failure.error;
-}
-
-function isZero(data: readonly Buffer[]): boolean {
-  return data.every((piece) => {
-    for (let at = 0; at < piece.length; at += ZEROS.length) {
-      const end = Math.min(piece.length, at + ZEROS.length);
-      if (piece.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
-    }
-    return true;
-  });
 }

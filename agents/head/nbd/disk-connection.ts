@@ -64,6 +64,7 @@ export class DiskConnection {
   #isFlushing = false;
   #flushWaiting: DiskDone[] = [];
   #awaited: (() => void)[] = [];
+  #draining: { readonly user: DiskUser; readonly resolve: () => void }[] = [];
 
   constructor(options: DiskConnectionOptions) {
     this.#options = options;
@@ -107,9 +108,20 @@ export class DiskConnection {
     if (this.state !== "up") this.#giveBack((request) => request.user === user);
   }
 
+  /** Resolves when nothing that a member has sent can land any more; it has to be out of use. */
+  whenDrained(user: DiskUser): Promise<void> {
+    return new Promise((resolve) => {
+      this.#draining.push({ user, resolve });
+      this.#tellDrained();
+    });
+  }
+
   submit(request: DiskRequest): void {
     request.tick = this.#tick;
-    if (this.#client !== undefined) {
+    if (request.user?.inUse === false) {
+      // Whoever still copies to it does not know yet. Its extent may be another's by now.
+      setImmediate(request.done, DISK_LOST);
+    } else if (this.#client !== undefined) {
       this.#pending.add(request);
       this.#send(this.#client, request);
     } else if (this.#mayWait(request)) {
@@ -180,15 +192,20 @@ export class DiskConnection {
       return;
     }
     if (!this.#pending.delete(request)) return;
+    if (this.#draining.length > 0) this.#tellDrained();
     const { user } = request;
+    if (errno === 0 && user !== undefined) user.answered += 1;
     if (errno === 0 && user !== undefined && !request.fua && request.command !== "read") {
       this.completed += 1;
       user.lastCompleted = this.completed;
     }
     // One that is only being copied to may have been given up by the manager: that ends its resync, and nothing else.
     if (errno === NbdErrno.EPERM && user?.inUse !== false && user?.counts !== false) {
-      this.#options.onFenced(`${this.name} refused a ${request.command}: its grant is gone`);
-      return;
+      const why = `${this.name} refused a ${request.command}: its grant is gone`;
+      if (user?.refused(why) !== true) {
+        this.#options.onFenced(why);
+        return;
+      }
     }
     request.done(errno, data);
   }
@@ -211,8 +228,10 @@ export class DiskConnection {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (error instanceof PolicyRefusal) {
-        if ([...this.#users].some((user) => user.counts)) {
-          onFenced(`${this.name} refuses this volume: ${error.message}`);
+        const why = `${this.name} refuses this volume: ${error.message}`;
+        const concerned = [...this.#users].filter(({ counts }) => counts);
+        if (concerned.filter((user) => !user.refused(why)).length > 0) {
+          onFenced(why);
           return;
         }
         this.#giveBack(() => true);
@@ -298,5 +317,14 @@ export class DiskConnection {
       this.#pending.delete(request);
       setImmediate(request.done, DISK_LOST);
     }
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
+    if (this.#draining.length === 0) return;
+    const busy = new Set([...this.#pending].map(({ user }) => user));
+    const drained = this.#draining.filter(({ user }) => !busy.has(user));
+    this.#draining = this.#draining.filter(({ user }) => busy.has(user));
+    for (const { resolve } of drained) resolve();
   }
 }

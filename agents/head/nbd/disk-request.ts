@@ -16,10 +16,14 @@ export interface DiskUser {
   readonly patient: boolean;
   /** Value of the disk's `completed` at this member's newest write that no flush need have covered. */
   lastCompleted: number;
+  /** Successful requests: that it grows shows that things get on. */
+  answered: number;
   /** The disk answers (again). */
   diskUp(): void;
   /** The storage server was restarted, and writes of this member were not flushed. */
   writesLost(): void;
+  /** The disk refuses it. @returns whether that is its own affair; else the volume is fenced */
+  refused(why: string): boolean;
 }
 
 /** One request to a disk. Offsets are those of the disk, in bytes. */

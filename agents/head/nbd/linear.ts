@@ -1,4 +1,5 @@
 import { GIB } from "../../../shared/units.js";
+import { sliceBuffers } from "./buffer-list.js";
 import type { DiskCommand, DiskDone } from "./disk-request.js";
 import type { Mirror } from "./mirror.js";
 
@@ -63,10 +64,15 @@ export class Linear {
     const one = collect(pieces.length, done);
     let from = 0;
     for (const piece of pieces) {
-      const part = payload.length === 0 ? payload : slice(payload, from, from + piece.length);
+      const part = payload.length === 0 ? payload : sliceBuffers(payload, from, from + piece.length);
       from += piece.length;
       piece.mirror.write(command, piece.offset, piece.length, fua, part, one);
     }
+  }
+
+  /** Whether a mirror in this range has lost writes that it had answered: all its requests get EIO. */
+  isBroken(offset: number, length: number): boolean {
+    return this.#cut(offset, length).some(({ mirror }) => mirror.errno !== 0);
   }
 
   #cut(offset: number, length: number): Piece[] {
@@ -84,7 +90,7 @@ export class Linear {
 }
 
 /** Calls back after so many answers, with the last error among them. */
-function collect(count: number, done: (errno: number) => void): (errno: number) => void {
+export function collect(count: number, done: (errno: number) => void): (errno: number) => void {
   let left = count;
   let failure = 0;
   return (errno) => {
@@ -92,17 +98,4 @@ function collect(count: number, done: (errno: number) => void): (errno: number) 
     left -= 1;
     if (left === 0) done(failure);
   };
-}
-
-/** The bytes from `start` to `end` of several buffers, without copying them. */
-function slice(buffers: readonly Buffer[], start: number, end: number): Buffer[] {
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const buffer of buffers) {
-    const from = Math.max(start - at, 0);
-    const to = Math.min(end - at, buffer.length);
-    if (from < to) parts.push(buffer.subarray(from, to));
-    at += buffer.length;
-  }
-  return parts;
 }

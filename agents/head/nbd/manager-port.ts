@@ -11,7 +11,10 @@ const CALL_TIMEOUT_MS: Milliseconds = 5000;
 const FIRST_PAUSE_MS: Milliseconds = 50;
 const LAST_PAUSE_MS: Milliseconds = 1000;
 
-type ReportMethod = "reportMemberFailure" | "reportMemberInSync" | "getMirror";
+/** The longest reason that the manager takes. */
+const MAX_REASON = 1024;
+
+type ReportMethod = "reportMemberFailure" | "reportMemberInSync" | "reportSnapshotFailure" | "getMirror";
 type Params<M extends ReportMethod> = Omit<ParamsOf<(typeof managerMethods)[M]>, "lvolid" | "epoch">;
 type Result<M extends ReportMethod> = ResultOf<(typeof managerMethods)[M]>;
 
@@ -75,6 +78,16 @@ export class ManagerPort {
     // An earlier delivery of this report, whose answer was lost, was accepted.
     const isAccepted = member?.mirror_status === MemberStatus.INSYNC;
     return { version: state?.version ?? version, again: !isAccepted };
+  }
+
+  /** A snapshot can't be kept. When this resolves the manager has recorded it, or does not know the snapshot any more. */
+  async reportSnapshotFailure(snapshotLvolid: number, reason: string): Promise<void> {
+    const params = { snapshot_lvolid: snapshotLvolid, reason: reason.slice(0, MAX_REASON) };
+    for (;;) {
+      const answer = await this.#call("reportSnapshotFailure", params);
+      if (!(answer instanceof VasError) || answer.errno === "ENOENT") return;
+      await pause(LAST_PAUSE_MS, this.#options.ending);
+    }
   }
 
   /** @returns undefined if the mirror is not there any more */

@@ -23,6 +23,7 @@ export type MemberState = "insync" | "joining" | "copying" | "preparing" | "fail
 export interface MemberEvents {
   diskUp(): void;
   writesLost(member: Member): void;
+  refused(why: string): boolean;
 }
 
 /** A request to a disk failed; `errno` is the disk's answer, or DISK_LOST. */
@@ -44,6 +45,7 @@ export class Member implements DiskUser {
   /** Why it is failing: it missed a write, or may have lost some that it had answered. */
   lostWrites = false;
   lastCompleted = 0;
+  answered = 0;
   /** Called once when the member is not used any more. */
   left: () => void = () => undefined;
   readonly #dataStart: number;
@@ -82,6 +84,10 @@ export class Member implements DiskUser {
 
   writesLost(): void {
     this.events.writesLost(this);
+  }
+
+  refused(why: string): boolean {
+    return this.events.refused(why);
   }
 
   /** @param elsewhere another member can answer as well, so that no broken connection need be waited for */

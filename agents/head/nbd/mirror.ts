@@ -20,6 +20,11 @@ export interface MirrorOptions {
   /** The one connection to the disk of an extent. */
   readonly diskOf: (node: ParsedExtent) => DiskConnection;
   readonly log: Log;
+  /**
+   * Only for copy-on-write spaces, whose failures must not be their volume's: told that all requests get EIO from now on, since
+   * writes were lost, or a disk refuses the space. A disk that refuses a volume's own mirror has fenced it.
+   */
+  readonly onBroken?: (why: string) => void;
 }
 
 /**
@@ -49,8 +54,11 @@ export class Mirror implements MemberEvents, RecordHolders {
   version: number;
   /** Not 0: the last good copy lost writes that it had answered, or can't keep its record; all requests get EIO. */
   errno = 0;
+  /** Nothing is sent or reported any more. */
+  isDiscarded = false;
   readonly #options: MirrorOptions;
   #isReporting = false;
+  #discarded: Promise<void> | undefined;
   /** New data generations that are not durable yet. */
   #generations = 0;
   #held: MirrorWrite[] = [];
@@ -228,10 +236,49 @@ export class Mirror implements MemberEvents, RecordHolders {
     this.records.dataGeneration = version;
     this.#generations += 1;
     this.records.commit((errno) => {
-      if (errno !== 0) this.errno = NbdErrno.EIO;
+      if (errno !== 0) this.#break(`the records of mirror ${this.mirrorid} can't be written`);
       this.#generations -= 1;
       this.#release();
     });
+  }
+
+  /**
+   * Ends it for good: everything that is asked gets EIO, nothing is sent or reported any more. Its members are released when
+   * nothing that was sent to them can land any more; then this resolves.
+   */
+  discard(): Promise<void> {
+    this.#discarded ??= this.#discard();
+    return this.#discarded;
+  }
+
+  async #discard(): Promise<void> {
+    this.isDiscarded = true;
+    this.errno = NbdErrno.EIO;
+    const used = this.members.filter(({ state }) => state !== "out");
+    for (const member of used) {
+      member.state = "out";
+      member.disk.drop(member);
+      member.left();
+    }
+    this.failing.length = 0;
+    this.#recompute();
+    this.#tellReported();
+    this.#release();
+    await Promise.all(used.map((member) => member.disk.whenDrained(member)));
+    for (const member of used) member.disk.release(member);
+  }
+
+  refused(why: string): boolean {
+    if (this.#options.onBroken === undefined) return false;
+    void this.discard();
+    this.#options.onBroken(why);
+    return true;
+  }
+
+  #break(why: string): void {
+    if (this.errno !== 0) return;
+    this.errno = NbdErrno.EIO;
+    this.#options.onBroken?.(why);
   }
 
   async #reportFailures(): Promise<void> {
@@ -243,6 +290,7 @@ export class Mirror implements MemberEvents, RecordHolders {
       const outcome = await this.inTurn(() =>
         this.manager.reportFailure(this.mirrorid, dextid, this.version),
       );
+      if (this.isDiscarded) break;
       this.failing.shift();
       if (outcome.kept) {
         this.#keep(member);
@@ -255,17 +303,21 @@ export class Mirror implements MemberEvents, RecordHolders {
     this.#isReporting = false;
     this.#recompute();
     if (dropped) this.renewGeneration(this.version);
+    this.#tellReported();
+    this.#release();
+  }
+
+  #tellReported(): void {
     const callbacks = this.#whenReported;
     this.#whenReported = [];
     for (const callback of callbacks) callback();
-    this.#release();
   }
 
   /** The manager keeps the last INSYNC member: its requests wait for it from now on. */
   #keep(member: Member): void {
     this.log.error(`mirror ${this.mirrorid}: member ${member.dextid} is the last good one and is kept`);
     member.patient = true;
-    if (member.lostWrites) this.errno = NbdErrno.EIO;
+    if (member.lostWrites) this.#break(`the last good copy of mirror ${this.mirrorid} lost writes`);
     this.use(member, "insync");
   }
 

@@ -1,5 +1,5 @@
 import { VasError } from "../../../shared/errors.js";
-import { showExtent } from "../../../shared/ids.js";
+import { showExtent, showMirror } from "../../../shared/ids.js";
 import type { ParsedExtent } from "../../../shared/layout-tree.js";
 import { DISK_LOST } from "./disk-request.js";
 import type { Mirror } from "./mirror.js";
@@ -33,6 +33,8 @@ export async function replaceMember(
   const running = resyncs.get(dextid);
   if (running !== undefined) return running.done;
   await mirror.settled();
+  if (mirror.isDiscarded)
+    throw new VasError("ENOENT", `mirror ${showMirror(mirror.mirrorid)} is not used any more`);
   const known = mirror.members.find((member) => member.dextid === dextid);
   if (known?.state === "insync") return mirror.version;
   const again = resyncs.get(dextid);

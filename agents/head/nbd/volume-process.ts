@@ -1,11 +1,15 @@
 import { VasError } from "../../../shared/errors.js";
+import { showVolume } from "../../../shared/ids.js";
 import type { Log } from "../../../shared/log.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { type ControlServer, serveControl } from "../../common/control-socket.js";
 import { createManagerClient } from "../../common/manager-client.js";
 import { controlHandlers } from "./control.js";
+import type { ExportServer } from "./export-server.js";
+import type { Mirror } from "./mirror.js";
 import { type OwnedNames, publishSocket } from "./own-socket.js";
-import { createVolumeServer, type VolumeServer } from "./serve-volume.js";
+import { createVolumeServer } from "./serve-volume.js";
+import { Snapshots } from "./snapshots.js";
 import type { VolumeSpec } from "./spec.js";
 import { Volume } from "./volume.js";
 
@@ -18,11 +22,12 @@ const LINGER_MS: Milliseconds = 1000;
 /** Less than the time after which an init system kills. */
 const TERMINATE_MS: Milliseconds = 15_000;
 
-/** One volume from its start to its end: what it serves, who controls it, and how it stops. */
+/** One volume and its snapshots from its start to its end: what it serves, who controls it, and how it stops. */
 export class VolumeProcess {
   state: "starting" | "serving" | "stopping" = "starting";
   readonly volume: Volume;
-  readonly #server: VolumeServer;
+  readonly snapshots: Snapshots;
+  readonly #server: ExportServer;
   #control: ControlServer | undefined;
   #names: OwnedNames | undefined;
   #detaching: Promise<void> | undefined;
@@ -35,9 +40,16 @@ export class VolumeProcess {
   ) {
     const client = createManagerClient({ managers: spec.managers, timeoutMs: CALL_TIMEOUT_MS });
     this.volume = new Volume({ spec, client, onFenced: (why) => this.#fenced(why), log });
+    this.snapshots = new Snapshots(this.volume, spec, log);
     this.#server = createVolumeServer(spec, this.volume);
   }
 
+  /** The mirrors of the volume, and of the copy-on-write spaces of its snapshots. */
+  get mirrors(): readonly Mirror[] {
+    return [...this.volume.mirrors, ...this.snapshots.mirrors];
+  }
+
+  /** Of the volume itself. */
   get clients(): number {
     return this.#server.nbd.connectionCount;
   }
@@ -46,11 +58,12 @@ export class VolumeProcess {
   async start(): Promise<void> {
     const { spec, log } = this;
     this.#control = await serveControl(spec.controlSocket, controlHandlers(this));
-    await this.volume.start();
+    await Promise.all([this.volume.start(), this.snapshots.start()]);
     if (this.state !== "starting") return;
     await this.#server.nbd.listenUnix(spec.socket);
     this.#names = publishSocket(spec.socket, spec.nameLink);
     if (spec.tcp !== null) await this.#server.nbd.listenTcp(spec.tcp.host, spec.tcp.port);
+    await this.snapshots.listen();
     this.state = "serving";
     log.info(`serving ${spec.lvolstruct.lvolspec.lvolname} at ${spec.socket}`);
   }
@@ -58,13 +71,11 @@ export class VolumeProcess {
   /**
    * Flushes and ends the process with code 0, after this was answered. A repeated call joins the first.
    *
-   * @throws VasError EBUSY while a client is connected, EIO if the last good copy of something can't be made durable;
+   * @throws VasError EBUSY while a client is connected to the volume or a snapshot of it, EIO if the last good copy of something can't be made durable;
    * the process then ends with code 1
    */
   detach(): Promise<void> {
-    if (this.clients > 0 && this.#detaching === undefined) {
-      throw new VasError("EBUSY", `${this.clients} client(s) have the volume open`);
-    }
+    if (this.#detaching === undefined) this.#assertUnused();
     this.#detaching ??= this.#finish().finally(() => {
       this.#detaching = undefined;
     });
@@ -88,11 +99,22 @@ export class VolumeProcess {
     });
   }
 
+  #assertUnused(): void {
+    if (this.clients > 0) throw new VasError("EBUSY", `${this.clients} client(s) have the volume open`);
+    const { inUse, clients } = this.snapshots;
+    if (inUse === undefined) return;
+    throw new VasError(
+      "EBUSY",
+      `${clients} client(s) have snapshots open, such as ${showVolume(inUse.lvolid)}`,
+    );
+  }
+
   async #finish(): Promise<void> {
     this.state = "stopping";
     this.#server.refuse();
     // Requests that were given are answered before the flush that is to cover them.
-    await this.#server.nbd.close(LINGER_MS);
+    await Promise.all([this.#server.nbd.close(LINGER_MS), this.snapshots.close()]);
+    await this.snapshots.end();
     const errno = await this.volume.end();
     if (errno !== 0) this.log.error(`the last flush failed with errno ${errno}`);
     this.#names?.remove();
@@ -107,8 +129,9 @@ export class VolumeProcess {
     this.state = "stopping";
     this.log.error(`stopping at once: ${why}`);
     this.#server.fence();
+    this.snapshots.fence();
     this.volume.stop();
-    void this.#server.nbd.close(LINGER_MS).finally(() => {
+    void Promise.all([this.#server.nbd.close(LINGER_MS), this.snapshots.close()]).finally(() => {
       this.#isEnding = false;
       this.#end(ExitCode.FENCED);
     });
