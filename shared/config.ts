@@ -96,6 +96,10 @@ const sections = {
     zone: text.default(""),
     boot_id: text.default(""),
     scrub_interval: count.default(0),
+    /** MiB a second that zeroing a disk, and reading it back, may load it with; holes count little. 0 = no limit. */
+    shred_rate_mb: count.default(0),
+    /** Space that was zeroed is read back before it counts as shredded. */
+    shred_verify: flag.default(false),
   }),
   iscsi: z.object({ iqn_prefix: text.default("iqn.2010-10.com.example.vas") }),
   log: z.object({ format: z.enum(["json", "pretty"]).default("json"), level: text.default("info") }),

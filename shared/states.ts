@@ -144,13 +144,13 @@ export const transitions = {
     arrow(
       "PENDING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, shred-extent",
       "what it was for is gone",
     ),
     arrow(
       "RUNNING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs, shred-extent",
       "what it was for is gone",
     ),
   ],

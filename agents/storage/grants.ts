@@ -2,7 +2,7 @@ import type { Gigabytes } from "../../shared/units.js";
 import { extentPlace } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
 import type { AccessFiles } from "./access-files.js";
-import { highestGeneration, isZeroed, type Span, setRun } from "./generation-map.js";
+import { type GenerationMap, highestGeneration, isZeroed, type Span, setRun } from "./generation-map.js";
 import {
   type AccessChange,
   type DiskSpace,
@@ -12,7 +12,7 @@ import {
   spanOf,
   type VolumeAccess,
 } from "./grant-rules.js";
-import { decideShred, diskOfTarget, type ShredTarget } from "./shred-rules.js";
+import { decideShred, diskOfTarget, type ShredTarget, unzeroedParts } from "./shred-rules.js";
 
 /** What the export process of one disk enforces; places in bytes of the disk. */
 export interface GrantsDocument {
@@ -115,6 +115,23 @@ export class Grants {
       await this.#files.writeGenerations(target.pdskid, generations);
       this.#disks.set(target.pdskid, { ...disk, generations, shredding });
     });
+  }
+
+  /** Writes down that zeros are durable on parts of what is being shredded: a restart does not begin it anew. */
+  async keepZeroed(target: ShredTarget, parts: readonly Span[]): Promise<void> {
+    await this.#turns.run(async () => {
+      const disk = diskOfTarget(this.#state, target);
+      const { generation } = target;
+      const zero = (map: GenerationMap, part: Span) => setRun(map, { ...part, generation, zeroed: true });
+      const generations = parts.reduce(zero, disk.generations);
+      await this.#files.writeGenerations(target.pdskid, generations);
+      this.#disks.set(target.pdskid, { ...disk, generations });
+    });
+  }
+
+  /** What a shred has still to do. @throws VasError ENOENT, EINVAL */
+  unzeroedParts(target: ShredTarget): Span[] {
+    return unzeroedParts(diskOfTarget(this.#state, target).generations, spanOf(target), target.generation);
   }
 
   /** The highest generation known for any part of a place. @throws VasError ENOENT, EINVAL */

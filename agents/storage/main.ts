@@ -1,7 +1,9 @@
 import { join } from "node:path";
+import { systemClock } from "../../shared/clock.js";
 import type { Config } from "../../shared/config.js";
 import type { Log } from "../../shared/log.js";
 import { storageAgentMethods } from "../../shared/methods/agent-methods.js";
+import { MIB } from "../../shared/units.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
 import { Events } from "../common/events.js";
@@ -22,6 +24,7 @@ import { ZeroingTools } from "./zeroing-tools.js";
 /** The control process of a storage server. Its export processes outlive it. */
 async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const { listen, port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
+  const { shred_rate_mb, shred_verify } = config.ssvr_agent;
   const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
   const bootId = boot_id === "" ? machineBoot() : boot_id;
 
@@ -53,6 +56,9 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     openDisk: (pdskid) => inventory.openServed(pdskid),
     drain: enforce,
     recordTool: (pdskid, pid) => tools.record(pdskid, pid),
+    bytesPerSecond: shred_rate_mb * MIB,
+    verify: shred_verify,
+    clock: systemClock,
   });
   const events = new Events(log);
 

@@ -1,7 +1,7 @@
 import { VasError } from "../../shared/errors.js";
 import { showDisk, showVolume } from "../../shared/ids.js";
 import type { Gigabytes } from "../../shared/units.js";
-import { type GenerationMap, highestGeneration, isZeroed, setRun } from "./generation-map.js";
+import { type GenerationMap, highestGeneration, isZeroed, type Span, setRun } from "./generation-map.js";
 import { type AccessState, type DiskSpace, overlap, spanOf } from "./grant-rules.js";
 
 /** What is to be overwritten: offset and capacity in extent units of 1025 MiB. */
@@ -50,6 +50,28 @@ export function decideShred(state: AccessState, target: ShredTarget): Generation
   if (disk.shredding.some((other) => overlap(other, span))) {
     throw new VasError("EBUSY", `part of this space of ${showDisk(target.pdskid)} is being shredded`);
   }
-  if (isZeroed(disk.generations, span, target.generation)) return undefined;
-  return setRun(disk.generations, { ...span, generation: target.generation, zeroed: false });
+  const { generation } = target;
+  if (isZeroed(disk.generations, span, generation)) return undefined;
+  // What this very shred had zeroed before it was interrupted is zero still: a grant in between would have said otherwise.
+  const kept = zeroedParts(disk.generations, span, generation);
+  const raised = setRun(disk.generations, { ...span, generation, zeroed: false });
+  return kept.reduce((map, part) => setRun(map, { ...part, generation, zeroed: true }), raised);
+}
+
+/** The parts of a span that a shred of this generation has still to do. */
+export function unzeroedParts(map: GenerationMap, span: Span, generation: number): Span[] {
+  const parts: Span[] = [];
+  let { start } = span;
+  for (const done of zeroedParts(map, span, generation)) {
+    if (start < done.start) parts.push({ start, end: done.start });
+    start = done.end;
+  }
+  if (start < span.end) parts.push({ start, end: span.end });
+  return parts;
+}
+
+function zeroedParts(map: GenerationMap, span: Span, generation: number): Span[] {
+  return map
+    .filter((run) => run.zeroed && run.generation === generation && overlap(run, span))
+    .map((run) => ({ start: Math.max(run.start, span.start), end: Math.min(run.end, span.end) }));
 }

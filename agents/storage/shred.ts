@@ -1,13 +1,18 @@
-import { describeError, errorRegistry, VasError } from "../../shared/errors.js";
+import type { Clock } from "../../shared/clock.js";
+import type { VasError } from "../../shared/errors.js";
 import { showDisk } from "../../shared/ids.js";
 import type { EventProgress } from "../../shared/methods/agent-methods.js";
 import { EventStatus } from "../../shared/states.js";
-import { extentPlace } from "../../shared/units.js";
+import { type Bytes, extentPlace, type Gigabytes, type Milliseconds } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
 import type { OpenDisk } from "./disks.js";
+import type { Span } from "./generation-map.js";
 import type { Grants } from "./grants.js";
+import { besidesDisk, shredError } from "./shred-errors.js";
 import type { ShredTarget } from "./shred-rules.js";
 import { zeroRange } from "./zero-range.js";
+import { ZeroRate } from "./zero-rate.js";
+import { verifyZero } from "./zero-verify.js";
 
 export interface ShredderOptions {
   readonly grants: Grants;
@@ -17,6 +22,11 @@ export interface ShredderOptions {
   readonly drain: (pdskid: number) => Promise<void>;
   /** Writes down which process is about to zero a disk, so that it is ended first if we die meanwhile. */
   readonly recordTool: (pdskid: number, pid: number) => Promise<void>;
+  /** What each disk may be loaded with, in bytes a second; 0 = no limit. */
+  readonly bytesPerSecond: Bytes;
+  /** Zeros are read back before they are believed. */
+  readonly verify: boolean;
+  readonly clock: Pick<Clock, "monotonic">;
 }
 
 /** A shred, to wait for. */
@@ -35,17 +45,26 @@ interface RunningJob extends ShredJob {
 
 const FINISHED: ShredJob = { onProgress: () => undefined, done: Promise.resolve() };
 
+interface DiskTurns {
+  readonly turns: InTurn;
+  readonly rate: ZeroRate;
+}
+
 /** Failed shreds whose reason is kept for those who ask. */
 const MAX_FAILURES = 1024;
+/** So much is zeroed between two looks at the clock. */
+const STRETCH: Gigabytes = 4;
+/** What was zeroed is made durable and written down so often: an agent that is killed loses no more work than this. */
+const KEEP_MS: Milliseconds = 10_000;
 
 /** Overwrites extents with zeros, one at a time on each disk. A shred that was begun is known by place and generation. */
 export class Shredder {
   readonly #options: ShredderOptions;
-  readonly #disks = new Map<number, InTurn>();
+  readonly #disks = new Map<number, DiskTurns>();
   /** Two calls about the same place must not both find that nobody began. */
   readonly #beginnings = new InTurn();
   readonly #jobs = new Map<string, RunningJob>();
-  readonly #failures = new Map<string, string>();
+  readonly #failures = new Map<string, VasError>();
   readonly #stopping = new AbortController();
 
   constructor(options: ShredderOptions) {
@@ -76,10 +95,10 @@ export class Shredder {
     if (job !== undefined) {
       return { status: EventStatus.PROGRESS, result: 0, sentence: "", progress: job.progress };
     }
-    const sentence = this.#failures.get(key);
-    return sentence === undefined
-      ? { status: EventStatus.NONE, result: 0, sentence: "", progress: -1 }
-      : { status: EventStatus.ERROR, result: errorRegistry.EIO.code, sentence, progress: -1 };
+    const failure = this.#failures.get(key);
+    if (failure === undefined) return { status: EventStatus.NONE, result: 0, sentence: "", progress: -1 };
+    const { code: result, sentence } = failure;
+    return { status: EventStatus.ERROR, result, sentence, progress: -1 };
   }
 
   /** Ends all shreds as they are, their tools killed; the manager asks again. */
@@ -96,65 +115,116 @@ export class Shredder {
       progress: 0,
       listeners,
       onProgress: (listener) => listeners.push(listener),
-      done: this.#turnsOf(target.pdskid).run(() => this.#shred(target, job)),
+      done: this.#diskOf(target.pdskid).turns.run(() => this.#shred(target, job)),
     };
     this.#jobs.set(key, job);
     const forget = (): boolean => this.#jobs.delete(key);
-    job.done.then(forget, (error: unknown) => {
+    job.done.then(forget, (error: VasError) => {
       forget();
-      this.#rememberFailure(key, describeError(error));
+      this.#rememberFailure(key, error);
     });
     return job;
   }
 
+  /** @throws VasError, see shredError */
   async #shred(target: ShredTarget, job: RunningJob): Promise<void> {
+    const { grants, drain } = this.#options;
+    const { pdskid } = target;
     let isZero = false;
     try {
       this.#stopping.signal.throwIfAborted();
-      await this.#options.drain(target.pdskid);
+      await besidesDisk(pdskid, () => drain(pdskid));
       await this.#overwrite(target, job);
       isZero = true;
     } catch (cause) {
-      if (cause instanceof VasError) throw cause;
-      throw new VasError("EIO", `shredding ${showDisk(target.pdskid)} failed: ${describeError(cause)}`, {
-        cause,
-      });
+      throw shredError(pdskid, cause);
     } finally {
-      await this.#options.grants.endShred(target, isZero);
+      await besidesDisk(pdskid, () => grants.endShred(target, isZero));
     }
   }
 
   /** Zeros on the metadata and the data of the place, then fdatasync: only a durable zero is one (rule R4). */
   async #overwrite(target: ShredTarget, job: RunningJob): Promise<void> {
-    const { start, end } = extentPlace(target.offset, target.capacity);
-    const { handle, kind } = await this.#options.openDisk(target.pdskid);
+    const { clock, grants, openDisk } = this.#options;
+    const disk = await openDisk(target.pdskid);
     try {
-      const progress = (part: number): void => {
-        job.progress = Math.floor(part * 99);
-        for (const tell of job.listeners) tell(job.progress);
-      };
-      const record = (pid: number): Promise<void> => this.#options.recordTool(target.pdskid, pid);
-      await zeroRange({ disk: handle, kind, start, end, signal: this.#stopping.signal, record, progress });
-      await handle.datasync();
+      const stretches = grants.unzeroedParts(target).flatMap(stretchesOf);
+      let left = stretches.reduce((sum, { start, end }) => sum + end - start, 0);
+      let unkept: Span[] = [];
+      let keptAt = clock.monotonic();
+      for (const stretch of stretches) {
+        const length = stretch.end - stretch.start;
+        await this.#zero(target, disk, stretch, (share) => {
+          job.progress = Math.floor((1 - (left - share * length) / target.capacity) * 99);
+          for (const tell of job.listeners) tell(job.progress);
+        });
+        left -= length;
+        unkept.push(stretch);
+        if (left > 0 && clock.monotonic() - keptAt < KEEP_MS) continue;
+        await this.#settle(target, disk, unkept);
+        // The last ones are written down with the end of the shred: it is not over before its space can be granted.
+        if (left === 0) return;
+        await besidesDisk(target.pdskid, () => grants.keepZeroed(target, unkept));
+        unkept = [];
+        keptAt = clock.monotonic();
+      }
     } finally {
-      await handle.close();
+      await disk.handle.close();
     }
   }
 
-  #turnsOf(pdskid: number): InTurn {
-    const turns = this.#disks.get(pdskid) ?? new InTurn();
-    this.#disks.set(pdskid, turns);
-    return turns;
+  async #zero(
+    { pdskid }: ShredTarget,
+    { handle, kind }: OpenDisk,
+    span: Span,
+    progress: (part: number) => void,
+  ): Promise<void> {
+    const { start, end } = extentPlace(span.start, span.end - span.start);
+    const record = (pid: number): Promise<void> =>
+      besidesDisk(pdskid, () => this.#options.recordTool(pdskid, pid));
+    const { rate } = this.#diskOf(pdskid);
+    const { signal } = this.#stopping;
+    await zeroRange({ disk: handle, kind, start, end, rate, signal, record, progress });
   }
 
-  #rememberFailure(key: string, sentence: string): void {
-    this.#failures.set(key, sentence);
+  /** When it returns, zeros are durable on these spans. */
+  async #settle({ pdskid }: ShredTarget, { handle }: OpenDisk, spans: readonly Span[]): Promise<void> {
+    await handle.datasync();
+    if (!this.#options.verify) return;
+    const { rate } = this.#diskOf(pdskid);
+    const { signal } = this.#stopping;
+    for (const span of spans) {
+      const { start, end } = extentPlace(span.start, span.end - span.start);
+      await verifyZero({ disk: handle, start, end, rate, signal });
+    }
+  }
+
+  #diskOf(pdskid: number): DiskTurns {
+    const { bytesPerSecond, clock } = this.#options;
+    const disk = this.#disks.get(pdskid) ?? {
+      turns: new InTurn(),
+      rate: new ZeroRate({ bytesPerSecond, clock }),
+    };
+    this.#disks.set(pdskid, disk);
+    return disk;
+  }
+
+  #rememberFailure(key: string, failure: VasError): void {
+    this.#failures.set(key, failure);
     if (this.#failures.size <= MAX_FAILURES) return;
     for (const oldest of this.#failures.keys()) {
       this.#failures.delete(oldest);
       return;
     }
   }
+}
+
+function stretchesOf(part: Span): Span[] {
+  const stretches: Span[] = [];
+  for (let { start } = part; start < part.end; start += STRETCH) {
+    stretches.push({ start, end: Math.min(part.end, start + STRETCH) });
+  }
+  return stretches;
 }
 
 function keyOf({ pdskid, offset, capacity, generation }: ShredTarget): string {

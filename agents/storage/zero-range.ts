@@ -1,12 +1,15 @@
 import { spawn } from "node:child_process";
 import type { FileHandle } from "node:fs/promises";
-import { type Bytes, GIB, MIB, type Milliseconds } from "../../shared/units.js";
+import { type Bytes, MIB, type Milliseconds } from "../../shared/units.js";
+import type { ZeroRate } from "./zero-rate.js";
+import { zeroTools } from "./zero-tools.js";
 
 export interface ZeroRangeOptions {
   readonly disk: FileHandle;
   readonly kind: "file" | "block";
   readonly start: Bytes;
   readonly end: Bytes;
+  readonly rate: ZeroRate;
   /** Ends the work; a running tool is killed. */
   readonly signal: AbortSignal;
   /** Told of each tool before it may begin; when this returns, the tool will be found again if we die. */
@@ -15,15 +18,22 @@ export interface ZeroRangeOptions {
   readonly progress: (part: number) => void;
 }
 
-/** A tool ran into its deadline or was killed: the disk hangs, and writing to it would too. */
+/**
+ * A tool ran into its deadline or was killed. That says nothing of the disk: of idle priority, it gives way to all other
+ * I/O of the disk, for minutes if there is so much of it.
+ */
 export class ToolStoppedError extends Error {
   override readonly name = "ToolStoppedError";
 }
 
-/** One run of a tool does this much, so that progress is seen and a stop is not long in coming. */
-const PIECE_BYTES: Bytes = 4 * GIB;
-/** For one piece; a disk that writes less than 14 MB/s does not get through. */
+/** For one piece. */
 const PIECE_MS: Milliseconds = 300_000;
+
+/**
+ * The shell becomes the tool when it is told to. If we die before that, it reads the end of its input, and ends. Zeroing
+ * gives way to users: idle for the disk and last for the processor, where there are the programs to say so.
+ */
+const LAUNCHER = 'ionice -c 3 -p $$; renice -n 19 -p $$; read -r word && exec "$@"';
 
 /**
  * Makes a range of a disk read as zeros: holes in files, zeros by command in devices, written zeros where neither works.
@@ -32,32 +42,30 @@ const PIECE_MS: Milliseconds = 300_000;
  * @throws ToolStoppedError, the signal's reason, or the error of the write that failed
  */
 export async function zeroRange(options: ZeroRangeOptions): Promise<void> {
-  const { start, end, signal, progress } = options;
-  let byTool = true;
-  for (let from = start; from < end; from += PIECE_BYTES) {
-    signal.throwIfAborted();
-    const length = Math.min(PIECE_BYTES, end - from);
-    byTool &&= await runTool(options, from, length);
-    if (!byTool) await writeZeros(options.disk, from, length, signal);
-    progress((from + length - start) / (end - start));
+  const { disk, kind, start, end, rate, signal, progress } = options;
+  const tools = [...zeroTools[kind]];
+  for (let from = start; from < end; ) {
+    const [tool] = tools;
+    const { piece, share } = tool ?? OWN_WRITES;
+    const length = Math.min(rate.step(piece * share) / share, end - from);
+    await rate.take(length * share, signal);
+    if (tool !== undefined && !(await runTool(options, tool.argv(from, length)))) {
+      tools.shift();
+      continue;
+    }
+    // Last of all by ourselves: it may be that no tool works here, and if it is the disk, this finds out what is wrong.
+    if (tool === undefined) await writeZeros(disk, from, length);
+    from += length;
+    progress((from - start) / (end - start));
   }
 }
 
 /** @returns false if the tool is not there or can't do it here */
 async function runTool(
-  { disk, kind, signal, record }: ZeroRangeOptions,
-  offset: Bytes,
-  length: Bytes,
+  { disk, signal, record }: ZeroRangeOptions,
+  argv: readonly string[],
 ): Promise<boolean> {
-  // The open file itself is handed over: its name could have come to mean another disk.
-  const target = "/proc/self/fd/3";
-  const range = ["--offset", String(offset), "--length", String(length), target];
-  const tool =
-    kind === "file"
-      ? ["fallocate", "--punch-hole", ...range]
-      : ["blkdiscard", "--zeroout", "--force", ...range];
-  // The shell becomes the tool when it is told to. If we die before that, it reads the end of its input, and ends.
-  const child = spawn("/bin/sh", ["-c", 'read -r word && exec "$@"', "sh", ...tool], {
+  const child = spawn("/bin/sh", ["-c", LAUNCHER, "sh", ...argv], {
     stdio: ["pipe", "ignore", "ignore", disk.fd],
     detached: true,
   });
@@ -77,7 +85,7 @@ async function runTool(
     const code = await exited;
     signal.throwIfAborted();
     if (code !== null) return code === 0;
-    throw new ToolStoppedError(`${tool[0]} was stopped: ${length} bytes took more than ${PIECE_MS} ms`);
+    throw new ToolStoppedError(`${argv[0]} was killed, or took more than ${PIECE_MS} ms: is the disk busy?`);
   } catch (error) {
     kill();
     await exited.catch(() => undefined);
@@ -89,17 +97,12 @@ async function runTool(
   }
 }
 
-async function writeZeros(
-  disk: FileHandle,
-  offset: Bytes,
-  length: Bytes,
-  signal: AbortSignal,
-): Promise<void> {
-  const zeros = Buffer.alloc(MIB);
-  let done = 0;
-  while (done < length) {
-    signal.throwIfAborted();
-    const { bytesWritten } = await disk.write(zeros, 0, Math.min(zeros.length, length - done), offset + done);
+const ZEROS = Buffer.alloc(MIB);
+const OWN_WRITES = { piece: MIB, share: 1 } as const;
+
+async function writeZeros(disk: FileHandle, offset: Bytes, length: Bytes): Promise<void> {
+  for (let done = 0; done < length; ) {
+    const { bytesWritten } = await disk.write(ZEROS, 0, Math.min(MIB, length - done), offset + done);
     done += bytesWritten;
   }
 }

@@ -25,8 +25,8 @@ export interface ClaimedJobs {
 }
 
 /**
- * Takes the jobs that may start now: due, and within the limits – one resync and one shred per disk, and so many in
- * all. Resyncs with the fewest good copies go first.
+ * Takes the jobs that may start now: due, and within the limits – one resync and one shred per disk, so many shreds per
+ * storage server, and so many in all. Resyncs with the fewest good copies go first.
  *
  * @param running ids of the jobs whose handlers run in this process.
  */
@@ -35,10 +35,12 @@ export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, Cla
   { running },
   context,
 ) => {
-  const { max_resync_tasks, max_shred_tasks, max_retry_pause } = context.settings;
+  const { max_resync_tasks, max_shred_tasks, max_shred_tasks_per_server, max_retry_pause } = context.settings;
   const maxPause = max_retry_pause * 1_000;
   const busyDisks = new Set<string>();
   const count = { resync: 0, shred: 0, binding: 0 };
+  const shreds = new Map<number | null, number>();
+  const shredsOf = (ssvrid: number | null): number => shreds.get(ssvrid) ?? 0;
   const slot = (kind: string): keyof typeof count =>
     kind === "resync" || kind === "shred" ? kind : "binding";
   for (const job of await runningJobs(tx)) {
@@ -48,6 +50,7 @@ export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, Cla
       continue;
     }
     count[slot(job.kind)] += 1;
+    if (job.kind === "shred") shreds.set(job.ssvrid, shredsOf(job.ssvrid) + 1);
     if (job.pdskid !== null) busyDisks.add(`${job.kind} ${job.pdskid}`);
   }
   const room = { resync: max_resync_tasks, shred: max_shred_tasks, binding: MAX_BINDING_JOBS };
@@ -56,8 +59,10 @@ export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, Cla
     const kind = slot(due.kind);
     const disk = `${due.kind} ${due.pdskid}`;
     if (count[kind] >= room[kind] || (due.pdskid !== null && busyDisks.has(disk))) continue;
+    if (kind === "shred" && shredsOf(due.ssvrid) >= max_shred_tasks_per_server) continue;
     if (!(await claimJob(tx, due.jobid, context.serial))) continue;
     count[kind] += 1;
+    if (kind === "shred") shreds.set(due.ssvrid, shredsOf(due.ssvrid) + 1);
     if (due.pdskid !== null) busyDisks.add(disk);
     const job = await findJob(tx, due.jobid);
     if (job !== undefined) jobs.push(job);

@@ -1,31 +1,50 @@
 import type { AgentAddress } from "../../shared/agent-address.js";
 import { showDisk, showExtent } from "../../shared/ids.js";
-import { FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
+import { EventStatus, FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
-import { findDisk, raiseGeneration } from "../store/disks.js";
+import { shredOrder } from "../domain/shred-order.js";
+import { findDisk } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
-import { deleteExtent, findExtent, insertExtents, nextToShred, updateExtent } from "../store/extents.js";
+import {
+  countFailure,
+  deleteExtent,
+  findExtent,
+  insertExtents,
+  nextToShred,
+  updateExtent,
+} from "../store/extents.js";
 import { returnRange } from "../store/free-ranges.js";
-import { insertJob, openShredsByServer } from "../store/jobs.js";
-import { takeIds } from "../store/sequences.js";
+import { cancelShredsOfDisk, dueShredsByServer, insertJob, updateHeldJob } from "../store/jobs.js";
+import { takeEventId, takeIds } from "../store/sequences.js";
 import { findStorageServer } from "../store/servers.js";
 import { findVolume } from "../store/volumes.js";
-import { endJob } from "./held-job.js";
+import { assertHeld, endJob } from "./held-job.js";
+import { notifyFailure } from "./notify-failure.js";
 import type { Operation } from "./operation.js";
 import { readGrants, type ServerGrant, storageAgent } from "./read-attachment.js";
 
+/** Attempts in a row that the disk itself made fail, after which it is FAULTY. */
+export const MAX_SHRED_FAILURES = 3;
+
+/** Pieces of a disk that failed and wait for their next attempt, while others are tried. */
+const MAX_WAITING_PER_DISK = 16;
+
 /**
- * Gives each disk that has unshredded space, and no shred under way, its next one, as far as the limits allow. Large
- * space, as on a new disk, is shredded in slices, so that it becomes usable step by step.
+ * Gives each disk that has unshredded space, and no shred under way, its next one, as far as the limits allow; where they
+ * don't, the space that is needed most goes first. Large space, as on a new disk, is shredded in slices, so that it
+ * becomes usable step by step.
  *
  * @returns how many shreds began.
  */
 export const beginShreds: Operation<Record<string, never>, number> = async (tx, _params, context) => {
   const { max_shred_tasks, max_shred_tasks_per_server, shred_slice_gb } = context.settings;
-  const perServer = await openShredsByServer(tx);
+  const perServer = await dueShredsByServer(tx, context.now);
   let room = max_shred_tasks - [...perServer.values()].reduce((total, count) => total + count, 0);
+  if (room <= 0) return 0;
   let began = 0;
-  for (const extent of await nextToShred(tx, max_shred_tasks)) {
+  const waiting = await nextToShred(tx, context.now, MAX_WAITING_PER_DISK);
+  const spaces = waiting.map((space) => ({ ...space, returned: space.last_lvolid !== null }));
+  for (const extent of shredOrder(spaces)) {
     const busy = perServer.get(extent.ssvrid) ?? 0;
     if (room <= 0) break;
     if (busy >= max_shred_tasks_per_server) continue;
@@ -47,7 +66,6 @@ export const beginShreds: Operation<Record<string, never>, number> = async (tx, 
         },
       ]);
     }
-    await updateExtent(tx, extent.dextid, { generation: await raiseGeneration(tx, extent.pdskid) });
     await insertJob(tx, { kind: "shred", subject: extent.dextid, payload: {}, now: context.now });
     perServer.set(extent.ssvrid, busy + 1);
     room -= 1;
@@ -116,6 +134,42 @@ interface ShredJob {
   readonly dextid: number;
 }
 
+/**
+ * The disk itself made an attempt fail, as its server reported. The third time in a row it is FAULTY, as if a monitor had
+ * said so: its members are healed by the same rules, last copies kept (D3). What was to be shredded stays unshredded.
+ *
+ * @returns true if that ended the job.
+ */
+export const failShred: Operation<ShredJob & { readonly sentence: string }, boolean> = async (
+  tx,
+  { jobid, eventid, dextid, sentence },
+  context,
+) => {
+  await assertHeld(tx, jobid, context);
+  // An agent tells the end of an event again: this one is counted, and the next attempt has another.
+  await updateHeldJob(tx, jobid, context.serial, { eventid: await takeEventId(tx) });
+  const extent = await findExtent(tx, dextid);
+  const disk = extent && (await findDisk(tx, extent.pdskid));
+  // One that is out of use anyway is left as it is.
+  if (extent?.status !== MemberStatus.NEEDSHRED || disk === undefined || !isUp(disk.priority)) return false;
+  const { pdskid } = extent;
+  await countFailure(tx, dextid);
+  if (extent.failures + 1 < MAX_SHRED_FAILURES) return false;
+  const reason = `shredding disk extent ${showExtent(dextid)} failed ${MAX_SHRED_FAILURES} times in a row, so disk ${showDisk(pdskid)} counts as failed: ${sentence}`;
+  await recordEvent(tx, {
+    time: context.now,
+    eventid,
+    target: FailureTarget.PDSK,
+    targetid: pdskid,
+    event: EventType.SHRED,
+    event_status: EventStatus.ERROR,
+    sentence: reason,
+  });
+  await notifyFailure(tx, { target: FailureTarget.PDSK, targetid: pdskid }, context);
+  await cancelShredsOfDisk(tx, pdskid, { now: context.now, result: "ECANCELED", last_error: reason });
+  return true;
+};
+
 /** Zeros are durable on all of the extent: its space is free. */
 export const finishShred: Operation<ShredJob & { readonly generation: number }, void> = async (
   tx,
@@ -133,7 +187,7 @@ export const finishShred: Operation<ShredJob & { readonly generation: number }, 
     target: FailureTarget.LVOL,
     targetid: params.dextid,
     event: EventType.SHRED,
-    event_status: 3,
+    event_status: EventStatus.DONE,
     sentence: `extent ${showExtent(extent.dextid)} on ${showDisk(extent.pdskid)} (${extent.length} GB) is shredded`,
   });
 };

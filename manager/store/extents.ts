@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { ExtentRow } from "../../schema/tables.js";
-import { MemberStatus, type Priority } from "../../shared/states.js";
+import { JobStatus, MemberStatus, type Priority } from "../../shared/states.js";
+import { raiseGeneration } from "./disks.js";
 import type { Tx } from "./open-store.js";
 
 export type { ExtentRow };
@@ -117,23 +118,36 @@ export async function moveAllocatedToInSync(tx: Tx, lvolid: number): Promise<voi
     .execute();
 }
 
-/** Takes a member out of its mirror: its space waits for the shred. @returns false if it is not in `from`. */
+/**
+ * Takes a member out of its mirror: its space waits for the shred, which has a generation of its own (rule R4), the same
+ * however often it has to be tried. @returns false if it is not in `from`.
+ */
 export async function moveMemberToShred(
   tx: Tx,
   dextid: number,
   from: MemberStatus,
   lvolid: number,
 ): Promise<boolean> {
-  const result = await tx
+  const extent = await findExtent(tx, dextid);
+  if (extent?.status !== from) return false;
+  const generation = await raiseGeneration(tx, extent.pdskid);
+  await tx
     .updateTable("extent")
-    .set({ status: MemberStatus.NEEDSHRED, mirrorid: null, last_lvolid: lvolid, lost: 0 })
+    .set({
+      status: MemberStatus.NEEDSHRED,
+      mirrorid: null,
+      last_lvolid: lvolid,
+      lost: 0,
+      failures: 0,
+      generation,
+    })
     .where("dextid", "=", dextid)
     .where("status", "=", from)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
+    .execute();
+  return true;
 }
 
-/** One more failed resync of a member. */
+/** One more failed resync of a member, or failed shred of space. */
 export async function countFailure(tx: Tx, dextid: number): Promise<void> {
   await tx
     .updateTable("extent")
@@ -155,34 +169,53 @@ export async function updateExtent(
   await tx.updateTable("extent").set(change).where("dextid", "=", dextid).execute();
 }
 
-/** The first piece of space of each disk that waits for its shred, on disks where no shred is open. */
-export async function nextToShred(tx: Tx, limit: number): Promise<(ExtentRow & { ssvrid: number })[]> {
+/** Space that a shred could begin on, with what the order of shreds depends on. */
+export interface ShreddableSpace extends ExtentRow {
+  readonly ssvrid: number;
+  /** GB of its disk, and how many of them are clean. */
+  readonly capacity: number;
+  readonly clean: number;
+}
+
+/**
+ * The oldest space that waits for its shred on each disk where none is under way. One that failed and waits for its next
+ * attempt lets others go first, up to a number: if all of them fail, that is what gives the disk a rest.
+ *
+ * @param now wall-clock milliseconds
+ */
+export async function nextToShred(tx: Tx, now: number, maxWaiting: number): Promise<ShreddableSpace[]> {
+  const open = tx
+    .selectFrom("job")
+    .innerJoin("extent as begun", "begun.dextid", "job.subject")
+    .where("job.kind", "=", "shred")
+    .where("job.status", "in", [JobStatus.PENDING, JobStatus.RUNNING]);
+  const busyDisks = open
+    .select("begun.pdskid")
+    .groupBy("begun.pdskid")
+    .having(
+      sql<boolean>`sum(job.status = ${JobStatus.RUNNING} OR job.run_at <= ${now}) > 0 OR count(*) >= ${maxWaiting}`,
+    );
+  const oldest = tx
+    .selectFrom("extent")
+    .select((query) => query.fn.min("dextid").as("dextid"))
+    .where("status", "=", MemberStatus.NEEDSHRED)
+    .where("dextid", "not in", open.select("begun.dextid"))
+    .where("pdskid", "not in", busyDisks)
+    .groupBy("pdskid");
   return tx
     .selectFrom("extent")
     .innerJoin("disk", "disk.pdskid", "extent.pdskid")
     .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
     .selectAll("extent")
-    .select("disk.ssvrid")
-    .where("extent.status", "=", MemberStatus.NEEDSHRED)
+    .select(["disk.ssvrid", "disk.capacity"])
+    .select(
+      sql<number>`(SELECT coalesce(sum(length), 0) FROM free_range WHERE free_range.pdskid = extent.pdskid)`.as(
+        "clean",
+      ),
+    )
+    .where("extent.dextid", "in", oldest)
     .where("disk.priority", "in", [1, 2, 3])
     .where("storage_server.priority", "in", [1, 2, 3])
-    .where("extent.offset", "=", (query) =>
-      query
-        .selectFrom("extent as other")
-        .select(sql<number>`min(other.offset)`.as("first"))
-        .whereRef("other.pdskid", "=", "extent.pdskid")
-        .where("other.status", "=", MemberStatus.NEEDSHRED),
-    )
-    .where("extent.pdskid", "not in", (query) =>
-      query
-        .selectFrom("job")
-        .innerJoin("extent as shredded", "shredded.dextid", "job.subject")
-        .select("shredded.pdskid")
-        .where("job.kind", "=", "shred")
-        .where("job.status", "in", [1, 2]),
-    )
-    .orderBy("extent.dextid")
-    .limit(limit)
     .execute();
 }
 

@@ -263,8 +263,8 @@ export async function resyncsByHead(tx: Tx): Promise<Map<number, number>> {
   return new Map(rows.map((row) => [row.hsvrid ?? 0, row.count]));
 }
 
-/** Open shreds by storage server; servers without any are absent. */
-export async function openShredsByServer(tx: Tx): Promise<Map<number, number>> {
+/** Shreds by storage server that run or are due, and so take up a place; servers without any are absent. */
+export async function dueShredsByServer(tx: Tx, now: number): Promise<Map<number, number>> {
   const rows = await tx
     .selectFrom("job")
     .innerJoin("extent", "extent.dextid", "job.subject")
@@ -272,7 +272,21 @@ export async function openShredsByServer(tx: Tx): Promise<Map<number, number>> {
     .select(["disk.ssvrid", (query) => query.fn.countAll<number>().as("count")])
     .where("job.kind", "=", "shred")
     .where("job.status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .where((test) => test.or([test("job.status", "=", JobStatus.RUNNING), test("job.run_at", "<=", now)]))
     .groupBy("disk.ssvrid")
     .execute();
   return new Map(rows.map((row) => [row.ssvrid, row.count]));
+}
+
+/** Ends the open shreds of a disk, because it is out of use. */
+export async function cancelShredsOfDisk(tx: Tx, pdskid: number, end: JobCancellation): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set(canceled(end))
+    .where("kind", "=", "shred")
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .where("subject", "in", (query) =>
+      query.selectFrom("extent").select("dextid").where("pdskid", "=", pdskid).where("status", "=", 5),
+    )
+    .execute();
 }

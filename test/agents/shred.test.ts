@@ -1,59 +1,16 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { join } from "node:path";
 import { expect, test } from "vitest";
-import { AccessFiles } from "../../agents/storage/access-files.js";
-import { type OpenDisk, openDisk } from "../../agents/storage/disks.js";
-import { Grants } from "../../agents/storage/grants.js";
-import { Shredder } from "../../agents/storage/shred.js";
+import type { OpenDisk } from "../../agents/storage/disks.js";
 import { EventStatus } from "../../shared/states.js";
 import { EXTENT_UNIT_BYTES, MIB } from "../../shared/units.js";
-import { tempFolder } from "./temp-folder.js";
+import { bytesAt, openFile, shredRig } from "./shred-rig.js";
 
-const BYTES = 3 * EXTENT_UNIT_BYTES + 2 * MIB;
 const MIDDLE = { pdskid: 1, offset: 1, capacity: 1, generation: 4 };
 /** Places with data: the ends of the second gigabyte, its inside, and its neighbours. */
 const INSIDE = [EXTENT_UNIT_BYTES, 2 * EXTENT_UNIT_BYTES - 1, EXTENT_UNIT_BYTES + 500 * MIB];
 const OUTSIDE = [EXTENT_UNIT_BYTES - 1, 2 * EXTENT_UNIT_BYTES];
 
-async function setUp(open: (path: string) => Promise<OpenDisk> = (path) => openDisk(path, 0)) {
-  const folder = tempFolder();
-  const path = join(folder, "disk");
-  await withFile(path, "w+", async (handle) => {
-    await handle.truncate(BYTES);
-    for (const place of [...INSIDE, ...OUTSIDE]) await handle.write(Buffer.from([7]), 0, 1, place);
-  });
-  const load = async () => {
-    const grants = await Grants.load(await AccessFiles.open(folder), async () => undefined);
-    await grants.addDisk(1, 3);
-    return {
-      grants,
-      shredder: new Shredder({
-        grants,
-        openDisk: () => open(path),
-        drain: async () => undefined,
-        recordTool: async () => undefined,
-      }),
-    };
-  };
-  return { path, load, ...(await load()) };
-}
-
-async function withFile<T>(path: string, flags: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const handle = await open(path, flags);
-  try {
-    return await use(handle);
-  } finally {
-    await handle.close();
-  }
-}
-
-function bytesAt(path: string, places: readonly number[]): Promise<number[]> {
-  return withFile(path, "r", async (handle) => {
-    const found: number[] = [];
-    for (const place of places) found.push((await handle.read(Buffer.alloc(1), 0, 1, place)).buffer[0] ?? -1);
-    return found;
-  });
-}
+const setUp = (open?: (path: string) => Promise<OpenDisk>) =>
+  shredRig({ sevens: [...INSIDE, ...OUTSIDE], ...(open === undefined ? {} : { open }) });
 
 test("a shred leaves zeros on all of its place, touches nothing else, and is known after a restart", async () => {
   const { path, shredder, load } = await setUp();
@@ -95,8 +52,8 @@ test("a shred of a past generation is refused, and the same one twice is done on
 test("a shred that fails says why, is not taken for done, and can be begun again", async () => {
   let isBroken = true;
   const { shredder } = await setUp(async (path) => {
-    if (isBroken) throw new Error("the disk is broken");
-    return openDisk(path, 0);
+    if (isBroken) throw Object.assign(new Error("the disk is broken"), { code: "EIO" });
+    return openFile(path);
   });
   await expect((await shredder.begin(MIDDLE)).done).rejects.toMatchObject({ errno: "EIO" });
   expect(shredder.status(MIDDLE)).toMatchObject({

@@ -2,6 +2,7 @@ import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { finishAttach } from "../../manager/operations/end-attach.js";
 import { readAttachment } from "../../manager/operations/read-attachment.js";
+import type { Config } from "../../shared/config.js";
 import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
 import { State } from "./state.js";
 
@@ -14,8 +15,12 @@ export interface Attached {
   readonly dextids: readonly [number, number, number];
 }
 
-export async function attachedVolume(servers = 3, gigabytes = 4): Promise<Attached> {
-  const state = await State.open();
+export async function attachedVolume(
+  servers = 3,
+  gigabytes = 4,
+  settings: Partial<Config["storage_manager"]> = {},
+): Promise<Attached> {
+  const state = await State.open(settings);
   for (let number = 1; number <= servers; number += 1) await state.addServer(number, gigabytes);
   const hsvrid = await state.addHead(1);
   const lvolid = await state.run(createVolume, { lvolname: "v", capacity: 1, redundancy: 3 });
