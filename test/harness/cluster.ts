@@ -1,7 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type ClusterOptions, MANAGER_PORT, planCluster } from "../../cli/local/plan.js";
+import { type ClusterOptions, type ClusterPlan, MANAGER_PORT, planCluster } from "../../cli/local/plan.js";
 import { killAll } from "../../cli/local/processes.js";
+import type { ServerPlan } from "../../cli/local/server.js";
 import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
 import type {
   ClusterStatus,
@@ -13,6 +14,8 @@ import { MemberStatus, XMLRPC_VERSION } from "../../shared/states.js";
 import { createXmlRpcClient, type XmlRpcClient } from "../../shared/xmlrpc/client.js";
 import type { XmlRpcStruct, XmlRpcValue } from "../../shared/xmlrpc/value.js";
 import { type AddressBlock, claimAddresses } from "./addresses.js";
+import { MessageGate } from "./message-gate.js";
+import { innerPrefix, Network } from "./network.js";
 import { makeTestFolder, OWNER_TAG, ownIdentity } from "./orphans.js";
 import { TestServer } from "./test-server.js";
 import { waitUntil } from "./wait-until.js";
@@ -22,7 +25,14 @@ export type TestClusterOptions = Partial<
     ClusterOptions,
     "storageServers" | "headServers" | "disksPerServer" | "diskGb" | "manager" | "storage" | "head"
   >
->;
+> & {
+  /** Disk files of servers that do not have their own ones, by the server's name: `storage-2`. */
+  readonly disks?: Readonly<Record<string, readonly string[]>>;
+  /** `namespaces`: each server in a network namespace of its own, so that links can be cut. Root only. */
+  readonly network?: "loopback" | "namespaces";
+  /** All calls between manager and agents pass a gate. On loopback only. */
+  readonly gate?: boolean;
+};
 
 /** Short, so that a test sees within seconds what takes minutes in a data centre. */
 const quickManager = {
@@ -42,6 +52,35 @@ type Api = <M extends ManagerMethodName>(
   params: ParamsOf<(typeof managerMethods)[M]>,
 ) => Promise<ResultOf<(typeof managerMethods)[M]>>;
 
+/** What lies between the servers of a cluster, if anything does. */
+interface Between {
+  readonly network: Network | undefined;
+  readonly gate: MessageGate | undefined;
+}
+
+function layOut(folder: string, addresses: string, options: TestClusterOptions): ClusterPlan {
+  const plan = planCluster({
+    folder,
+    runFolder: join(folder, "run"),
+    addresses,
+    storageServers: options.storageServers ?? 4,
+    headServers: options.headServers ?? 1,
+    disksPerServer: options.disksPerServer ?? 1,
+    diskGb: options.diskGb ?? 4,
+    logFormat: "pretty",
+    manager: { ...quickManager, ...options.manager },
+    storage: { ...options.storage },
+    head: { ...quickHead, ...options.head },
+  });
+  return { ...plan, storage: plan.storage.map((server) => withDisks(server, options.disks?.[server.name])) };
+}
+
+function withDisks(plan: ServerPlan, disks: readonly string[] | undefined): ServerPlan {
+  if (disks === undefined) return plan;
+  const ssvr_agent = { ...plan.conf.ssvr_agent, disks: disks.join(" ") };
+  return { ...plan, disks, conf: { ...plan.conf, ssvr_agent } };
+}
+
 /** A cluster of real processes, in a temporary folder and on addresses of its own. */
 export class TestCluster {
   readonly manager: TestServer;
@@ -52,27 +91,18 @@ export class TestCluster {
   private constructor(
     readonly folder: string,
     private readonly block: AddressBlock,
-    options: TestClusterOptions,
+    plan: ClusterPlan,
+    environment: NodeJS.ProcessEnv,
+    private readonly between: Between,
   ) {
-    const plan = planCluster({
-      folder,
-      runFolder: join(folder, "run"),
-      addresses: block.prefix,
-      storageServers: options.storageServers ?? 4,
-      headServers: options.headServers ?? 1,
-      disksPerServer: options.disksPerServer ?? 1,
-      diskGb: options.diskGb ?? 4,
-      logFormat: "pretty",
-      manager: { ...quickManager, ...options.manager },
-      storage: { ...options.storage },
-      head: { ...quickHead, ...options.head },
-    });
-    const environment = { ...process.env, [OWNER_TAG]: ownIdentity() };
-    this.manager = new TestServer(plan.manager, environment);
-    this.storage = plan.storage.map((server) => new TestServer(server, environment));
-    this.heads = plan.heads.map((server) => new TestServer(server, environment));
+    const { network, gate } = between;
+    const make = (server: ServerPlan): TestServer =>
+      new TestServer(gate === undefined ? server : MessageGate.through(server), environment, network);
+    this.manager = make(plan.manager);
+    this.storage = plan.storage.map(make);
+    this.heads = plan.heads.map(make);
     this.rpc = createXmlRpcClient({
-      addresses: [{ host: plan.manager.address, port: MANAGER_PORT }],
+      addresses: [{ host: this.manager.rpcAddress, port: MANAGER_PORT }],
       timeoutMs: 120_000,
       maxResponseBytes: 64 * 1024 * 1024,
     });
@@ -84,7 +114,34 @@ export class TestCluster {
       throw new Error("the programs are not built; run `npm run build`, or the tests with `npm test`");
     }
     const block = await claimAddresses();
-    return new TestCluster(makeTestFolder(), block, options);
+    const folder = makeTestFolder();
+    const environment = { ...process.env, [OWNER_TAG]: ownIdentity() };
+    const isSpaced = options.network === "namespaces";
+    const plan = layOut(folder, isSpaced ? innerPrefix(block.prefix) : block.prefix, options);
+    const plans = [plan.manager, ...plan.storage, ...plan.heads];
+    try {
+      const network = isSpaced
+        ? await Network.create(join(folder, "network"), plans, environment)
+        : undefined;
+      const gate = options.gate === true ? await MessageGate.open(plans) : undefined;
+      return new TestCluster(folder, block, plan, environment, { network, gate });
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      block.release();
+      throw error;
+    }
+  }
+
+  /** For cutting links. @throws if the servers are not in namespaces of their own */
+  get network(): Network {
+    if (this.between.network === undefined) throw new Error('this cluster has no `network: "namespaces"`');
+    return this.between.network;
+  }
+
+  /** For messages between manager and agents. @throws if none is in between */
+  get gate(): MessageGate {
+    if (this.between.gate === undefined) throw new Error("this cluster has no `gate: true`");
+    return this.between.gate;
   }
 
   get servers(): readonly TestServer[] {
@@ -92,7 +149,7 @@ export class TestCluster {
   }
 
   get managerUrl(): string {
-    return `http://${this.manager.plan.address}:${MANAGER_PORT}/`;
+    return `http://${this.manager.rpcAddress}:${MANAGER_PORT}/`;
   }
 
   /** Starts every server and waits until all space is usable. */
@@ -177,6 +234,8 @@ export class TestCluster {
     this.rpc.close();
     // A frozen process dies of SIGKILL all the same.
     await Promise.all(this.servers.map((server) => killAll(server.processes)));
+    this.between.gate?.close();
+    await this.between.network?.close();
     rmSync(this.folder, { recursive: true, force: true });
     this.block.release();
   }

@@ -10,6 +10,8 @@ const REQUEST_MAGIC = 0x25609513;
 const REPLY_MAGIC = 0x67446698;
 const COMMAND_FLAG_FUA = 1;
 
+const CONNECT_MS = 10_000;
+
 const Command = { READ: 0, WRITE: 1, DISCONNECT: 2, FLUSH: 3, TRIM: 4, WRITE_ZEROES: 6 } as const;
 
 interface Pending {
@@ -32,18 +34,26 @@ export class NbdClient {
     void this.receive();
   }
 
-  /** @throws NbdError if the export is refused. */
+  /** @throws NbdError if the export is refused, Error if the server does not answer within 10 s. */
   static async connect(where: NetConnectOpts, exportName = ""): Promise<NbdClient> {
     const socket = connect(where);
-    await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    socket.on("error", () => {});
-    const reader = new ByteReader(socket);
+    const timer = setTimeout(() => socket.destroy(new Error("the NBD server does not answer")), CONNECT_MS);
     try {
+      await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+      socket.on("error", () => {});
+      const reader = new ByteReader(socket);
       return new NbdClient(socket, reader, await negotiate(socket, reader, exportName));
     } catch (error) {
       socket.destroy();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  /** Its connection has ended: no request is answered any more. */
+  get isBroken(): boolean {
+    return this.broken !== undefined || this.socket.destroyed;
   }
 
   read(offset: number, length: number): Promise<Buffer> {

@@ -5,6 +5,7 @@ import { killAll, sendSignal } from "../../cli/local/processes.js";
 import { LocalServer, logPath, type ServerPlan } from "../../cli/local/server.js";
 import { MIB } from "../../shared/units.js";
 import { createXmlRpcClient } from "../../shared/xmlrpc/client.js";
+import type { Network } from "./network.js";
 import { waitUntil } from "./wait-until.js";
 
 const HEAD_PORT = 8882;
@@ -12,16 +13,26 @@ const STORAGE_PORT = 8883;
 
 /** A server of a test cluster, and what a tester does to it. */
 export class TestServer extends LocalServer {
+  /** Environment of control processes started from now on, besides the usual one. */
+  moreEnvironment: NodeJS.ProcessEnv = {};
+
   constructor(
     plan: ServerPlan,
     private readonly environment: NodeJS.ProcessEnv,
+    private readonly network?: Network,
   ) {
     super(plan);
   }
 
+  /** Where the test process reaches its XML-RPC; its own address, unless that is in a network namespace. */
+  get rpcAddress(): string {
+    return this.network?.outerAddress(this.plan) ?? this.plan.address;
+  }
+
   /** Starts the control process; what else it needs it starts, or finds, by itself. */
   up(): ChildProcess {
-    return this.start(this.environment);
+    const environment = { ...this.environment, ...this.moreEnvironment };
+    return this.network?.start(this.plan, environment) ?? this.start(environment);
   }
 
   /** kill -9 of the control process alone: its export and volume processes go on. */
@@ -41,7 +52,7 @@ export class TestServer extends LocalServer {
   /** Waits until its agent answers calls. */
   async waitUntilAnswers(): Promise<void> {
     const port = this.plan.kind === "head" ? HEAD_PORT : STORAGE_PORT;
-    const addresses = [{ host: this.plan.address, port }];
+    const addresses = [{ host: this.rpcAddress, port }];
     const rpc = createXmlRpcClient({ addresses, timeoutMs: 1000, maxResponseBytes: MIB });
     await waitUntil(`${this.plan.name} answers`, async () => (await rpc.call("helloWorld", {})) === 0);
     rpc.close();
