@@ -42,9 +42,15 @@ export interface ManagerPortOptions {
  */
 export class ManagerPort {
   readonly #options: ManagerPortOptions;
+  #calls = 0;
 
   constructor(options: ManagerPortOptions) {
     this.#options = options;
+  }
+
+  /** A call is under way, or will be repeated. */
+  get isAsking(): boolean {
+    return this.#calls > 0;
   }
 
   /** A member missed a write. @param version the membership version that the mirror knows */
@@ -100,8 +106,17 @@ export class ManagerPort {
     return (await this.getMirror(mirrorid))?.version ?? known;
   }
 
-  /** @returns the result, or the refusal that the caller must look at: EBUSY, EAGAIN, ENOENT */
   async #call<M extends ReportMethod>(method: M, params: Params<M>): Promise<Result<M> | VasError> {
+    this.#calls += 1;
+    try {
+      return await this.#repeat(method, params);
+    } finally {
+      this.#calls -= 1;
+    }
+  }
+
+  /** @returns the result, or the refusal that the caller must look at: EBUSY, EAGAIN, ENOENT */
+  async #repeat<M extends ReportMethod>(method: M, params: Params<M>): Promise<Result<M> | VasError> {
     const { client, lvolid, epoch, log, ending, onFenced } = this.#options;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS)) {
       try {

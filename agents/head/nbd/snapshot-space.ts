@@ -70,11 +70,6 @@ export class SnapshotSpace {
     );
   }
 
-  /** The manager is being asked about a member, which takes as long as it takes. */
-  get isAsking(): boolean {
-    return this.mirrors.some(({ failing }) => failing.length > 0);
-  }
-
   /**
    * Makes the space of a snapshot fit for use: one that was used before, or a fresh one.
    *

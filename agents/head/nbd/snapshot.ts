@@ -58,10 +58,11 @@ export class Snapshot {
 
   constructor(options: SnapshotOptions) {
     this.#options = options;
-    const { space, timeoutMs } = options;
+    const { manager, timeoutMs } = options;
     this.#clock = new StallClock({
       limitMs: timeoutMs,
-      isPaused: () => space.isAsking,
+      // What waits for the manager waits for as long as it takes; without it a failure could not be recorded anyway.
+      isPaused: () => manager.isAsking,
       onStalled: () =>
         this.fail(new VasError("ETIMEDOUT", `its copy-on-write space did not answer for ${timeoutMs} ms`)),
     });

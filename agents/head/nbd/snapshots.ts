@@ -8,6 +8,7 @@ import { inParallel } from "./copy-chunk.js";
 import type { Mirror } from "./mirror.js";
 import { SnapshotServer } from "./serve-snapshot.js";
 import { Snapshot } from "./snapshot.js";
+import type { SnapshotSpace } from "./snapshot-space.js";
 import type { VolumeSpec } from "./spec.js";
 import { SWEEP_MS, type Volume } from "./volume.js";
 
@@ -21,7 +22,8 @@ const DRAIN_EXTRA_MS: Milliseconds = 2000;
 interface Entry {
   readonly snapshot: Snapshot;
   readonly server: SnapshotServer;
-  readonly sweeper: BitSweeper;
+  /** Not before its mirrors are equal: until then every bit is needed. */
+  sweeper: BitSweeper | undefined;
   /** Its creation, while that is under way. */
   creation: Promise<void> | undefined;
   /** Its deletion, once that has begun. */
@@ -150,7 +152,7 @@ export class Snapshots {
 
   /** Clears the bits that may be cleared, as far as the disks answer: nothing waits longer than a member may be silent. */
   async end(): Promise<void> {
-    for (const { sweeper } of this.#all) sweeper.stop();
+    for (const { sweeper } of this.#all) sweeper?.stop();
     const all = Promise.all(this.live.map(({ space }) => space.clearBits(0)));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -177,30 +179,36 @@ export class Snapshots {
       log,
       onRecorded: (recorded) => volume.origin.forget(recorded),
     });
-    const sweeper = new BitSweeper(SWEEP_MS, (idleSweeps) => snapshot.space.clearBits(idleSweeps));
     const server = new SnapshotServer(snapshot);
-    const entry = { snapshot, server, sweeper, creation: undefined, deletion: undefined };
+    const entry = { snapshot, server, sweeper: undefined, creation: undefined, deletion: undefined };
     this.#entries.set(node.lvolid, entry);
     return entry;
   }
 
   async #resume(node: ParsedSnapshot): Promise<void> {
-    const { snapshot } = this.#add(node);
+    const entry = this.#add(node);
+    const { snapshot } = entry;
     const { origin } = this.volume;
     origin.guard(snapshot);
     try {
-      await snapshot.prepare((space) => space.open());
+      await this.#prepare(entry, (space) => space.open());
       snapshot.activate();
     } catch (error) {
       snapshot.giveUp(error);
     }
   }
 
+  async #prepare(entry: Entry, work: (space: SnapshotSpace) => Promise<void>): Promise<void> {
+    const { snapshot } = entry;
+    await snapshot.prepare(work);
+    entry.sweeper = new BitSweeper(SWEEP_MS, (idleSweeps) => snapshot.space.clearBits(idleSweeps));
+  }
+
   async #create(entry: Entry): Promise<void> {
     const { snapshot, server } = entry;
     const { spec, volume } = this;
     try {
-      await snapshot.prepare((space) => space.create());
+      await this.#prepare(entry, (space) => space.create());
       await volume.origin.take(snapshot, spec.memberTimeoutMs + DRAIN_EXTRA_MS);
       // Else a crash of the storage servers could undo what the snapshot holds.
       await this.#flush();
@@ -229,7 +237,7 @@ export class Snapshots {
   }
 
   async #drop({ snapshot, server, sweeper }: Entry): Promise<void> {
-    sweeper.stop();
+    sweeper?.stop();
     this.volume.origin.forget(snapshot);
     await Promise.all([server.close(LINGER_MS), snapshot.drop()]);
     this.volume.forgetSpace(snapshot.space);
