@@ -91,6 +91,12 @@ export const transitions = {
     arrow("ALLOCATED", "FREE", "delete-volume, heal-mirror", "it was never attached, so never written"),
     arrow("INSYNC", "SPARE", "report-member, drop-unasked-members", "it missed, or may miss, a write"),
     arrow("INSYNC", "FAULTY", "heal-mirror, notify-failure", "its disk is lost and the volume detached"),
+    arrow(
+      "INSYNC",
+      "FAULTY",
+      "drop-surplus-members",
+      "the volume is detached and has more copies than it should",
+    ),
     arrow("SPARE", "INSYNC", "report-member", "its head copied what it lacked"),
     arrow("SPARE", "FAULTY", "heal-mirror", "it will not come back, or another has taken its place"),
     arrow("INSYNC", "NEEDSHRED", "delete-volume, end-snapshot", "the volume or snapshot is deleted"),

@@ -2,6 +2,7 @@ import type { VasError } from "../../shared/errors.js";
 import { BindEvent, BindStatus, JobStatus } from "../../shared/states.js";
 import { cancelResyncsOfVolume, updateHeldJob } from "../store/jobs.js";
 import { closeEpoch, findVolume, moveBinding } from "../store/volumes.js";
+import { dropSurplusMembers } from "./drop-surplus-members.js";
 import { assertHeld, endJob, JobGone } from "./held-job.js";
 import type { Operation } from "./operation.js";
 
@@ -32,6 +33,7 @@ export const finishDetach: Operation<DetachJob, void> = async (tx, params, conte
     hsvrid: null,
     epoch_open: 0,
   });
+  await dropSurplusMembers(tx, params.lvolid);
   await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
 };
 
