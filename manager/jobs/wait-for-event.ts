@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { errorNameOf, VasError } from "../../shared/errors.js";
 import type { EventProgress } from "../../shared/methods/agent-methods.js";
 import { EventStatus } from "../../shared/states.js";
@@ -18,22 +19,39 @@ export interface EventWait {
   readonly goOn?: () => Promise<void>;
 }
 
+/** Before an agent that did not answer is asked again. */
+const ASK_PAUSE: Milliseconds = 500;
+
 /**
- * Starts work at an agent and waits for its end.
+ * Starts work at an agent and waits for its end. An agent that does not answer is asked again for `agent_timeout`: it may
+ * just be starting, or have done the work, and only its answer was lost. Both calls may be repeated.
  *
  * @returns the final report: DONE or ERROR.
  * @throws VasError ETIMEDOUT at the deadline, EHOSTDOWN if the agent does not answer.
  */
 export async function runEvent(wait: EventWait, tools: HandlerTools): Promise<EventProgress> {
-  await wait.start();
+  let isStarted = false;
+  let awaySince: Milliseconds | undefined;
   for (;;) {
     if (tools.signal.aborted) throw new VasError("EAGAIN", "the manager is stopping");
-    const left = wait.deadline === undefined ? ONE_WAIT : wait.deadline - tools.clock.monotonic();
+    const now = tools.clock.monotonic();
+    const left = wait.deadline === undefined ? ONE_WAIT : wait.deadline - now;
     if (left <= 0) throw new VasError("ETIMEDOUT", "the agent did not finish in time");
-    const report = await wait.ask(Math.ceil(Math.min(left, ONE_WAIT)));
-    if (report.status === EventStatus.DONE || report.status === EventStatus.ERROR) return report;
-    if (report.status === EventStatus.NONE) await wait.start();
-    else if (report.progress >= 0) tools.progress(report.progress);
+    try {
+      if (!isStarted) await wait.start();
+      isStarted = true;
+      const report = await wait.ask(Math.ceil(Math.min(left, ONE_WAIT)));
+      if (report.status === EventStatus.DONE || report.status === EventStatus.ERROR) return report;
+      isStarted = report.status !== EventStatus.NONE;
+      if (report.progress >= 0) tools.progress(report.progress);
+      awaySince = undefined;
+    } catch (error) {
+      if (!(error instanceof VasError) || error.errno !== "EHOSTDOWN" || tools.signal.aborted) throw error;
+      awaySince ??= now;
+      const patience = tools.settings.agent_timeout * 1_000;
+      if (tools.clock.monotonic() - awaySince >= patience) throw error;
+      await pause(ASK_PAUSE, undefined, { signal: tools.signal }).catch(() => undefined);
+    }
     await wait.goOn?.();
   }
 }
