@@ -1,0 +1,7 @@
+import { test } from "vitest";
+import { replace, resync, shred } from "./crash/kinds.js";
+import { runKind } from "./crash/run-kind.js";
+
+for (const kind of [resync, replace, shred]) {
+  test(`a job that is stopped at any point ends as if it had not been: ${kind.name}`, () => runKind(kind));
+}
