@@ -67,6 +67,8 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
   const volume = { lvolname: "new", capacity: 1 };
   const disk = { ssvrid: known.ssvrid, local_path: "/new", capacity: SECTORS_OF_8_GB };
   const mirror = { lvolid: known.lvolid, epoch: 1, mirrorid: 1 };
+  const snapshot = { origin_lvolid: known.lvolid, snapshot_lvolname: "new" };
+  const loss = { lvolid: known.lvolid, epoch: 1, snapshot_lvolid: 1, reason: "none" };
   return {
     registerHeadServer: [
       ...addressRows(known.headAddress),
@@ -111,6 +113,18 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
       [{ ...volume, redundancy: 9 }, "ENOSPC", "storage server"],
       [{ ...volume, capacity: 1_048_576, redundancy: 2 }, "ENOSPC", "GB"],
     ],
+    createSnapshot: [
+      ...[{}, { origin_lvolid: 0 }, { origin_lvolid: "1" }, { origin_lvolid: 1.5 }].map(
+        (wrong): Row => [{ ...snapshot, origin_lvolid: undefined, ...wrong }, "EINVAL", "origin_lvolid"],
+      ),
+      [{ ...snapshot, origin_lvolid: undefined, origin_lvolname: 5 }, "EINVAL", "origin_lvolname"],
+      [{ ...snapshot, origin_lvolid: NOBODY }, "ENOENT", "volume"],
+      [{ ...snapshot, origin_lvolid: undefined, origin_lvolname: "nobody" }, "ENOENT", "nobody"],
+      [{ ...snapshot, snapshot_lvolname: undefined }, "EINVAL", "snapshot_lvolname"],
+      [{ ...snapshot, snapshot_lvolname: "a/b" }, "EINVAL", "snapshot_lvolname"],
+      [{ ...snapshot, snapshot_lvolname: "lvol-0000000a" }, "EINVAL", "snapshot_lvolname"],
+      [{ ...snapshot, snapshot_lvolname: known.lvolname }, "EEXIST", known.lvolname],
+    ],
     deleteLogicalVolume: volumeRows(),
     attachLogicalVolume: [
       ...volumeRows({ hsvrid: known.hsvrid }),
@@ -152,6 +166,15 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
     ],
     reportMemberFailure: reportRows(known),
     reportMemberInSync: reportRows(known),
+    reportSnapshotFailure: [
+      ...Object.keys(loss).map((member): Row => [{ ...loss, [member]: true }, "EINVAL", member]),
+      [loss, "ESTALE", "epoch"],
+    ],
+    getSnapshots: [
+      [{ lvolid: known.lvolid, epoch: "1" }, "EINVAL", "epoch"],
+      [{ lvolid: "1", epoch: 1 }, "EINVAL", "lvolid"],
+      [{ lvolid: known.lvolid, epoch: 1 }, "ESTALE", "epoch"],
+    ],
     getMirror: [
       ...Object.keys(mirror).map((member): Row => [{ ...mirror, [member]: "1" }, "EINVAL", member]),
       [mirror, "ESTALE", "epoch"],

@@ -43,6 +43,8 @@ export interface RigOptions {
   readonly snapshotTimeoutMs?: number;
   /** How many snapshots there is room for: for each its disks. Their mirrors of 1 GB each come after the volume's. */
   readonly snapshots?: readonly (readonly number[])[];
+  /** Where the files of some disks are, by their index; those of the others are in the rig's own folder. */
+  readonly diskFolders?: Readonly<Record<number, string>>;
 }
 
 /** A disk in a file and the process that exports it. */
@@ -57,8 +59,9 @@ class TestDisk {
     readonly pdskid: number,
     readonly folder: string,
     private readonly bytes: number,
+    diskFolder = folder,
   ) {
-    this.path = join(folder, `disk-${pdskid}`);
+    this.path = join(diskFolder, `disk-${pdskid}`);
     this.control = join(folder, `x${pdskid}`);
     const file = openSync(this.path, "w");
     ftruncateSync(file, bytes);
@@ -110,6 +113,7 @@ export class Rig {
       memberTimeoutMs: 1000,
       snapshotTimeoutMs: 20_000,
       snapshots: [],
+      diskFolders: {},
       ...options,
     });
     onTestFinished(async ({ task }) => {
@@ -118,7 +122,7 @@ export class Rig {
     });
     await rig.manager.start();
     for (let at = 1; at <= rig.options.disks; at += 1) {
-      rig.disks.push(new TestDisk(100 + at, rig.folder, rig.#diskBytes));
+      rig.disks.push(new TestDisk(100 + at, rig.folder, rig.#diskBytes, rig.options.diskFolders[at - 1]));
     }
     await Promise.all(rig.disks.map((disk) => rig.startDisk(disk)));
     const disks = Array.from({ length: rig.options.redundancy }, (_, disk) => disk);

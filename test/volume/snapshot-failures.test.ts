@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { callControl } from "../../agents/common/control-socket.js";
 import { MemberStatus } from "../../shared/states.js";
 import { extentPlace, MIB } from "../../shared/units.js";
+import { SmallFileSystem } from "../harness/full-disk.js";
 import { randomData } from "../harness/random-data.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { Rig } from "./rig.js";
@@ -57,6 +58,29 @@ test("a lost copy-on-write space is recorded as invalid before the write that it
   expect(status.lvolstruct.lvolspec.assoc).toMatchObject([{ lvolid: rig.snapshotId(1) }]);
   expect(status.mirrors).toHaveLength(1 + 2);
   await client.write(0, randomData("goes on", MIB));
+});
+
+test("a copy-on-write space without room on its disks costs that snapshot alone, and no write of the volume", async () => {
+  const small = new SmallFileSystem(8 * MIB);
+  const rig = await Rig.create({
+    disks: 4,
+    snapshots: [[3], ALL],
+    diskFolders: { 3: small.folder },
+    ...TIMEOUTS,
+  });
+  await rig.attach();
+  const client = await rig.open();
+  const window = new Window(0, 24 * MIB);
+  await window.fill(client, "no room");
+  await rig.createSnapshot(0);
+  await rig.createSnapshot(1);
+  const old = Buffer.from(window.content);
+  await window.fill(client, "written after");
+  await client.flush();
+  expect(rig.manager.snapshotReports).toMatchObject([{ lvolid: rig.snapshotId(0) }]);
+  expect((await rig.snapshotStatus(0))?.state).toBe("invalid");
+  await expectContent(client, 0, window.content);
+  await expectContent(await rig.openSnapshot(1), 0, old);
 });
 
 test("a member of a copy-on-write space that fails is reported, and the snapshot goes on without it", async () => {
