@@ -1,7 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror } from "../../shared/ids.js";
 import {
-  allMirrorsOf,
   linearOf,
   mapMirrors,
   type ParsedExtent,
@@ -38,23 +37,61 @@ export async function refreshTree(
   joining: Joining,
 ): Promise<ParsedVolume> {
   const volume = await refreshSnapshots(manager, epoch, known);
-  const own = new Set(linearOf(volume).components);
-  const mirrors = allMirrorsOf(volume);
+  const { lvolid } = volume;
+  const ask = (mirrors: readonly ParsedMirror[]) =>
+    refreshMirrors(manager, { lvolid, epoch }, mirrors, joining);
+  const current = await ask(linearOf(volume).components);
+  const lost = new Set<number>();
+  for (const snapshot of volume.lvolspec.assoc) {
+    try {
+      for (const [id, mirror] of await ask(linearOf(snapshot).components)) current.set(id, mirror);
+    } catch (error) {
+      // A snapshot may have been deleted since it was asked for. Whatever it is, that is no reason to give up its origin.
+      if (error instanceof VasError && error.errno === "ENOENT")
+        throw new VasError("EAGAIN", error.sentence, { cause: error });
+      if (!(error instanceof UnknownMemberError)) throw error;
+      await giveUpSnapshot(manager, { lvolid, epoch }, snapshot.lvolid, error.message);
+      lost.add(snapshot.lvolid);
+    }
+  }
+  const kept = keepSnapshots(volume, (snapshot) => !lost.has(snapshot.lvolid));
+  return mapMirrors(kept, (mirror) => current.get(mirror.lvolid) ?? mirror);
+}
+
+interface EpochRef {
+  readonly lvolid: number;
+  readonly epoch: number;
+}
+
+/** The mirrors as the manager has them, by id. */
+async function refreshMirrors(
+  manager: ManagerClient,
+  ref: EpochRef,
+  mirrors: readonly ParsedMirror[],
+  joining: Joining,
+): Promise<Map<number, ParsedMirror>> {
   const current = new Map<number, ParsedMirror>();
   for (let from = 0; from < mirrors.length; from += AT_ONCE) {
     const asked = mirrors.slice(from, from + AT_ONCE).map(async (mirror) => {
-      const params = { lvolid: volume.lvolid, epoch, mirrorid: mirror.lvolid, starting: true };
-      const state = await manager.call("getMirror", params).catch((error: unknown) => {
-        // A snapshot may have been deleted since it was asked for; that is no reason to give up its origin.
-        if (!own.has(mirror) && error instanceof VasError && error.errno === "ENOENT")
-          throw new VasError("EAGAIN", error.sentence, { cause: error });
-        throw error;
-      });
-      return applyMirrorState(mirror, state, joining);
+      const params = { ...ref, mirrorid: mirror.lvolid, starting: true };
+      return applyMirrorState(mirror, await manager.call("getMirror", params), joining);
     });
     for (const mirror of await Promise.all(asked)) current.set(mirror.lvolid, mirror);
   }
-  return mapMirrors(volume, (mirror) => current.get(mirror.lvolid) ?? mirror);
+  return current;
+}
+
+/** Nothing would be kept for it: it is recorded as lost before its origin is served. */
+async function giveUpSnapshot(
+  manager: ManagerClient,
+  ref: EpochRef,
+  snapshot_lvolid: number,
+  reason: string,
+): Promise<void> {
+  await manager.call("reportSnapshotFailure", { ...ref, snapshot_lvolid, reason }).catch((error: unknown) => {
+    // Deleted meanwhile.
+    if (!(error instanceof VasError && error.errno === "ENOENT")) throw error;
+  });
 }
 
 /**
@@ -76,13 +113,7 @@ async function refreshSnapshots(
   const here = new Set(volume.lvolspec.assoc.map((snapshot) => snapshot.lvolid));
   for (const [snapshot_lvolid, status] of wanted) {
     if (here.has(snapshot_lvolid) || status !== "VALID") continue;
-    const reason = "its head server lost track of it";
-    await manager
-      .call("reportSnapshotFailure", { lvolid, epoch, snapshot_lvolid, reason })
-      .catch((error: unknown) => {
-        // Deleted meanwhile.
-        if (!(error instanceof VasError && error.errno === "ENOENT")) throw error;
-      });
+    await giveUpSnapshot(manager, { lvolid, epoch }, snapshot_lvolid, "its head server lost track of it");
   }
   return keepSnapshots(volume, (snapshot) => wanted.has(snapshot.lvolid));
 }

@@ -57,7 +57,7 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
     healthy: notices.length === 0,
     notices,
     volumes: {
-      total: volumes.length,
+      total: volumes.filter((volume) => !isSnapshot(volume)).length,
       attached: volumes.filter((volume) => volume.bind_status === BindStatus.BOUND).length,
       degraded: degraded.size,
     },

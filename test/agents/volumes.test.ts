@@ -260,6 +260,18 @@ test("a snapshot is kept by the next start if the manager counts on it, one that
   expect(state.reported).toEqual([]);
 });
 
+test("a snapshot with a good copy that the head does not know is given up, and not its origin", async () => {
+  const head = await openHead();
+  const { volumes, state } = head;
+  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.createSnapshot(1, 5, snapshot(100, "s"));
+  state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "VALID" }];
+  // Good for the volume's own mirror, and unknown in that of the snapshot.
+  state.mirror = { version: 9, members: [{ dextid: 4, mirror_status: 2 }] };
+  expect(await snapshotsAfterRestart(head)).toEqual([]);
+  expect(state.reported).toMatchObject([{ snapshot_lvolid: 100, reason: expect.stringContaining("dext-") }]);
+});
+
 test("a snapshot that the manager counts on and the head does not know is given up before its origin is served", async () => {
   const head = await openHead();
   await head.volumes.attach(volume(), 5, RUNNING);

@@ -59,6 +59,32 @@ def check_tree(tree, lvolid):
         assert len(set(servers)) == 3, servers
 
 
+def check_snapshot(manager, volume, lvolid, hsvrid):
+    snapshot = manager.createSnapshot(dict(ver=VER, origin_lvolid=lvolid, snapshot_lvolname="python-snapshot"))
+    assert type(snapshot) is int and snapshot > 0, snapshot
+    refused(EEXIST, manager.createSnapshot, origin_lvolname="python", snapshot_lvolname="python-snapshot")
+    refused(EINVAL, manager.createSnapshot, origin_lvolid=snapshot, snapshot_lvolname="another")
+    shown = volume(snapshot)
+    assert (shown["hsvrid"], shown["bind_status"], shown["capacity"]) == (hsvrid, 1, 3), shown
+    assert shown["associated_to"] == [dict(lvolid=lvolid, type="snapshot")], shown
+    assert volume(lvolid)["associated_from"] == [dict(lvolid=snapshot, type="snapshot")]
+    origin = manager.showLogicalVolume(dict(ver=VER, lvolid=lvolid))
+    (assoc,) = origin["lvolspec"]["assoc"]
+    for tree, kind in ((origin, 6), (assoc, 7)):
+        has_shape(tree, NODE)
+        (layer,) = tree["components"]
+        has_shape(layer, NODE)
+        assert layer["lvoltype"] == kind, layer
+        (linear,) = layer["components"]
+        assert linear["lvoltype"] == 1 and linear["capacity"] == tree["capacity"], linear
+    assert assoc["components"][0]["lvolspec"] == dict(origin_lvolid=origin["components"][0]["lvolid"]), assoc
+    for method in (manager.detachLogicalVolume, manager.attachLogicalVolume):
+        refused(EINVAL, method, lvolid=snapshot, hsvrid=hsvrid)
+    refused(EBUSY, manager.deleteLogicalVolume, lvolid=lvolid)
+    assert manager.deleteLogicalVolume(dict(ver=VER, lvolname="python-snapshot")) == 0
+    refused(ENOENT, manager.showLogicalVolume, lvolid=snapshot)
+
+
 def main(url, hsvrid):
     manager = xmlrpc.client.ServerProxy(url)
 
@@ -91,6 +117,7 @@ def main(url, hsvrid):
     check_tree(manager.showLogicalVolume(dict(ver=VER, lvolname="python")), lvolid)
     refused(EBUSY, manager.deleteLogicalVolume, lvolid=lvolid)
 
+    check_snapshot(manager, volume, lvolid, hsvrid)
     assert manager.detachLogicalVolume(dict(ver=VER, lvolid=lvolid)) == 0
     assert manager.detachLogicalVolume(dict(ver=VER, lvolname="python")) == 0, "detaching twice is no error"
     assert volume(lvolid)["hsvrid"] == 0
