@@ -118,7 +118,10 @@ test("while the manager is away no snapshot is given up for the sake of a member
     await client.read(64 * MIB + ((disk + 2) % 3) * MIB, 4096);
     rig.disk(disk).process?.signal("SIGCONT");
   }
-  expect(rig.log.split("has not answered").length - 1).toBe(3);
+  await waitUntil(
+    "three disks have failed to answer",
+    () => rig.log.split("has not answered").length - 1 === 3,
+  );
   expect((await rig.snapshotStatus(0))?.state).toBe("active");
   await rig.manager.start();
   await write;

@@ -16,8 +16,8 @@ export interface Silence {
 }
 
 /**
- * How long servers have been silent, by the monotonic clock (R15): after a restart of the manager the wait begins
- * anew, which is the safe side.
+ * How long servers have been silent, by the monotonic clock (R15): after a restart of the manager, and after the brake was
+ * on, the wait begins anew, which is the safe side.
  */
 export class SilenceWatch {
   readonly #since = new Map<number, Milliseconds>();
@@ -36,6 +36,8 @@ export class SilenceWatch {
     for (const id of silent) if (!this.#since.has(id)) this.#since.set(id, now);
     const limit = this.rules.maxSilent > 0 ? this.rules.maxSilent : Math.ceil(servers.length / 2);
     const brake = silent.length > 0 && silent.length >= limit;
+    // When the fault is over, the servers are heard of one after the other: the last ones are given their time as well.
+    if (brake) for (const id of silent) this.#since.set(id, now);
     const tooLong = silent.filter((id) => now - (this.#since.get(id) ?? now) >= this.rules.replaceAfter);
     return { tooLong: new Set(brake ? [] : tooLong), brake };
   }

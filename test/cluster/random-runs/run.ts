@@ -60,7 +60,7 @@ export class RandomRun {
   /** @throws Error if anything is not as the model says. */
   async run(): Promise<void> {
     await this.#create();
-    const count = this.#random.between(6, 14);
+    const count = this.#random.between(5, 10);
     for (let step = 0; step < count; step += 1) await this.#random.weighted(this.#actions)?.run();
     await reviveAll(this.cluster);
     await this.#verify();

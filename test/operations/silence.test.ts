@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { SilenceWatch } from "../../manager/jobs/reconcilers/silence.js";
+
+const SERVERS = [1, 2, 3, 4];
+
+function watch() {
+  const state = { now: 0 };
+  const clock = { now: () => state.now, monotonic: () => state.now };
+  const silence = new SilenceWatch(clock, { replaceAfter: 100, maxSilent: 0 });
+  return (now: number, silent: readonly number[]) => {
+    state.now = now;
+    const servers = SERVERS.map((ssvrid) => ({
+      ssvrid,
+      silent: silent.includes(ssvrid) ? (1 as const) : (0 as const),
+      lost: 0 as const,
+    }));
+    const { brake, tooLong } = silence.assess(servers);
+    return { brake, tooLong: [...tooLong] };
+  };
+}
+
+test("a server that was silent for replace_after is replaced, one that was heard of meanwhile is not", () => {
+  const assess = watch();
+  expect(assess(0, [1])).toEqual({ brake: false, tooLong: [] });
+  expect(assess(99, [1])).toEqual({ brake: false, tooLong: [] });
+  expect(assess(100, [1])).toEqual({ brake: false, tooLong: [1] });
+  expect(assess(110, [])).toEqual({ brake: false, tooLong: [] });
+  expect(assess(120, [1])).toEqual({ brake: false, tooLong: [] });
+});
+
+test("while half of the servers are silent nothing is replaced, nor when they are heard of one after the other", () => {
+  const assess = watch();
+  expect(assess(0, [1, 2, 3, 4])).toEqual({ brake: true, tooLong: [] });
+  expect(assess(1000, [1, 2, 3, 4])).toEqual({ brake: true, tooLong: [] });
+  expect(assess(1001, [4])).toEqual({ brake: false, tooLong: [] });
+  expect(assess(1099, [4])).toEqual({ brake: false, tooLong: [] });
+  expect(assess(1100, [4])).toEqual({ brake: false, tooLong: [4] });
+});
