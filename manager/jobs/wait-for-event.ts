@@ -1,6 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { AgentAddress } from "../../shared/agent-address.js";
 import { errorNameOf, VasError } from "../../shared/errors.js";
-import type { EventProgress } from "../../shared/methods/agent-methods.js";
+import type {
+  EventProgress,
+  HeadAgentMethodName,
+  headAgentMethods,
+} from "../../shared/methods/agent-methods.js";
+import type { ParamsOf, Sent } from "../../shared/methods/method.js";
 import { EventStatus } from "../../shared/states.js";
 import type { Milliseconds } from "../../shared/units.js";
 import type { HandlerTools } from "./handler.js";
@@ -54,6 +60,32 @@ export async function runEvent(wait: EventWait, tools: HandlerTools): Promise<Ev
     }
     await wait.goOn?.();
   }
+}
+
+/** Work that a head server is to do. */
+export interface HeadWork<M extends HeadAgentMethodName> {
+  readonly head: AgentAddress;
+  readonly method: M;
+  readonly params: Sent<ParamsOf<(typeof headAgentMethods)[M]>> & { readonly eventid: number };
+  readonly deadline: EventWait["deadline"];
+  readonly goOn?: NonNullable<EventWait["goOn"]>;
+}
+
+/** Has a head server do work, and waits for its end, see `runEvent`. */
+export function runAtHead<M extends HeadAgentMethodName>(
+  { head, method, params, ...wait }: HeadWork<M>,
+  tools: HandlerTools,
+): Promise<EventProgress> {
+  const { eventid } = params;
+  return runEvent(
+    {
+      start: async () => void (await tools.agents.callHead(head, method, params)),
+      ask: (timeoutMs) =>
+        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
+      ...wait,
+    },
+    tools,
+  );
 }
 
 /** The error that an agent reported as the result of an event. */

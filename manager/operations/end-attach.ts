@@ -3,9 +3,9 @@ import { BindEvent, BindStatus, FailureTarget, JobStatus } from "../../shared/st
 import { EventType, recordEvent } from "../store/events.js";
 import { type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
-import { takeBindNumber, takeEventId } from "../store/sequences.js";
+import { takeBindNumber } from "../store/sequences.js";
 import { closeEpoch, moveBinding } from "../store/volumes.js";
-import { assertHeld, endJob, JobGone } from "./held-job.js";
+import { assertHeld, endJob, giveUpJob, JobGone } from "./held-job.js";
 import type { Operation, OperationContext } from "./operation.js";
 
 /** How an attach ends: one arrow of the binding each. */
@@ -75,24 +75,9 @@ export const beginServing: Operation<AttachJob, void> = async (tx, { jobid }, co
  * @returns the job as it goes on.
  */
 export const giveUpAttach: Operation<FailedAttach, JobRow> = async (tx, params, context) => {
-  const job = await assertHeld(tx, params.jobid, context);
+  const job = await giveUpJob(tx, params.jobid, params.error, context);
   await closeEpoch(tx, params.lvolid);
-  const { errno, sentence } = params.error;
-  // The reason stays what it is, whatever the attempts to undo it run into.
-  const payload = JSON.stringify({
-    ...JSON.parse(job.payload),
-    served: job.phase === "serve",
-    reason: sentence,
-  });
-  const change = {
-    phase: "undo",
-    eventid: await takeEventId(tx),
-    result: errno,
-    last_error: sentence,
-    payload,
-  };
-  await updateHeldJob(tx, params.jobid, context.serial, change);
-  return { ...job, ...change };
+  return job;
 };
 
 /** No process of the epoch can write any more: the volume is free again. */

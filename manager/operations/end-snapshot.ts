@@ -7,7 +7,6 @@ import { EventType, recordEvent } from "../store/events.js";
 import { membersOfVolume } from "../store/extents.js";
 import { cancelResyncsOfVolume, type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
-import { takeEventId } from "../store/sequences.js";
 import { addressesOf, findHeadServer } from "../store/servers.js";
 import {
   attachmentOf,
@@ -18,7 +17,7 @@ import {
   type VolumeRow,
 } from "../store/volumes.js";
 import { dismissMember } from "./dismiss-member.js";
-import { assertHeld, endJob, JobGone } from "./held-job.js";
+import { assertHeld, endJob, giveUpJob, JobGone } from "./held-job.js";
 import { readSnapshotTree } from "./layout-tree.js";
 import type { Operation, OperationContext } from "./operation.js";
 import { readGrants, type ServerGrant } from "./read-attachment.js";
@@ -109,24 +108,8 @@ export const finishSnapshot: Operation<SnapshotJob, void> = async (tx, params, c
  *
  * @returns the job as it goes on.
  */
-export const giveUpSnapshot: Operation<FailedSnapshot, JobRow> = async (tx, params, context) => {
-  const job = await assertHeld(tx, params.jobid, context);
-  const { errno, sentence } = params.error;
-  const payload = JSON.stringify({
-    ...JSON.parse(job.payload),
-    served: job.phase === "serve",
-    reason: sentence,
-  });
-  const change = {
-    phase: "undo",
-    eventid: await takeEventId(tx),
-    result: errno,
-    last_error: sentence,
-    payload,
-  };
-  await updateHeldJob(tx, params.jobid, context.serial, change);
-  return { ...job, ...change };
-};
+export const giveUpSnapshot: Operation<FailedSnapshot, JobRow> = async (tx, params, context) =>
+  giveUpJob(tx, params.jobid, params.error, context);
 
 /** No head has the snapshot: it is as if it had never been asked for. */
 export const finishSnapshotUndo: Operation<FailedSnapshot, void> = async (tx, params, context) => {

@@ -2,6 +2,7 @@ import { type ErrorName, errorRegistry, type VasError } from "../../shared/error
 import { JobStatus } from "../../shared/states.js";
 import { findJob, type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
+import { takeEventId } from "../store/sequences.js";
 import type { OperationContext } from "./operation.js";
 
 /** The job was taken from its handler: cancelled because what it was for is gone. The handler ends quietly. */
@@ -32,6 +33,36 @@ export async function endJob(tx: Tx, jobid: number, end: JobEnd, context: Operat
     ...(end.error === undefined ? {} : { last_error: end.error.sentence }),
   });
   if (!held) throw new JobGone(`job ${jobid} is not ours any more`);
+}
+
+/**
+ * The work of a job that this manager runs is given up. The job goes on, under an event id of its own, to take back what it
+ * did; the reason stays what it is, whatever the attempts to do so run into.
+ *
+ * @returns the job as it goes on.
+ * @throws JobGone
+ */
+export async function giveUpJob(
+  tx: Tx,
+  jobid: number,
+  { errno, sentence }: Pick<VasError, "errno" | "sentence">,
+  context: OperationContext,
+): Promise<JobRow> {
+  const job = await assertHeld(tx, jobid, context);
+  const payload = JSON.stringify({
+    ...JSON.parse(job.payload),
+    served: job.phase === "serve",
+    reason: sentence,
+  });
+  const change = {
+    phase: "undo",
+    eventid: await takeEventId(tx),
+    result: errno,
+    last_error: sentence,
+    payload,
+  };
+  await updateHeldJob(tx, jobid, context.serial, change);
+  return { ...job, ...change };
 }
 
 /** The errno name in a job's `result` column; undefined if it holds none. */

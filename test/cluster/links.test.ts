@@ -213,10 +213,13 @@ test("a storage server that only the manager is cut from is replaced, and its co
     async () => (await cluster.status()).storage_servers.up === 4,
   );
   expect(await isInSyncOn(cluster, lvolid, away)).toBe(true);
-  await expectSound(
-    cluster,
-    lvolid,
-    client,
-    [0, 4 * MIB].map((offset) => ({ offset, data })),
-  );
+  const written = [0, 4 * MIB].map((offset) => ({ offset, data }));
+  await expectSound(cluster, lvolid, client, written);
+
+  // Its head used the copy all along; once no head does, there is one too many.
+  await client.close();
+  await cluster.api("detachLogicalVolume", { lvolid });
+  await waitUntil("a copy is given back", async () => (await extentIds(cluster, lvolid)).length === 2);
+  await attach(cluster, lvolid, head);
+  await expectSound(cluster, lvolid, await openVolume(head, "data"), written);
 });

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { VasError } from "../../../shared/errors.js";
 import { allMirrorsOf } from "../../../shared/layout-tree.js";
+import type { EventProgress } from "../../../shared/methods/agent-methods.js";
 import { EventStatus, MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
@@ -16,7 +17,7 @@ import { type Attachment, readAttachment } from "../../operations/read-attachmen
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { grantEpoch, revokeEpoch } from "../revoke-epoch.js";
-import { eventError, runEvent } from "../wait-for-event.js";
+import { eventError, runAtHead } from "../wait-for-event.js";
 
 const GRANT_PAUSE: Milliseconds = 500;
 
@@ -28,7 +29,7 @@ export const attach: Handler = async (job, tools) => {
   if (job.phase === "undo") return undo(job, tools);
   const ref = { jobid: job.jobid, lvolid: job.subject };
   const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
-  let report: Awaited<ReturnType<typeof runEvent>>;
+  let report: EventProgress;
   try {
     await grant(job, deadline, tools);
     await tools.executor.run(beginServing, ref);
@@ -94,24 +95,11 @@ function serversWithGoodCopies({ tree }: Attachment): Set<number> {
   return new Set(good.map((member) => member.lvolspec.ssvrid));
 }
 
-async function serve(
-  job: JobRow,
-  deadline: Milliseconds,
-  tools: HandlerTools,
-): Promise<Awaited<ReturnType<typeof runEvent>>> {
-  const { eventid } = job;
+async function serve(job: JobRow, deadline: Milliseconds, tools: HandlerTools): Promise<EventProgress> {
   const { volume, tree, head } = await read(job, tools);
   if (head === undefined) throw new JobGone("the volume is not being attached any more");
-  const params = { eventid, epoch: volume.epoch, lvolstruct: tree };
-  return runEvent(
-    {
-      start: async () => void (await tools.agents.callHead(head, "attachLogicalVolume", params)),
-      ask: (timeoutMs) =>
-        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline,
-    },
-    tools,
-  );
+  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree };
+  return runAtHead({ head, method: "attachLogicalVolume", params, deadline }, tools);
 }
 
 /**
@@ -138,15 +126,8 @@ async function confirmDetached(
   if (head === undefined) return false;
   const params = { eventid, epoch: volume.epoch, lvolstruct: tree };
   try {
-    const report = await runEvent(
-      {
-        start: async () => void (await tools.agents.callHead(head, "detachLogicalVolume", params)),
-        ask: (timeoutMs) =>
-          tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-        deadline: tools.clock.monotonic() + tools.settings.agent_timeout * 1_000,
-      },
-      tools,
-    );
+    const deadline = tools.clock.monotonic() + tools.settings.agent_timeout * 1_000;
+    const report = await runAtHead({ head, method: "detachLogicalVolume", params, deadline }, tools);
     return report.status === EventStatus.DONE;
   } catch (error) {
     if (error instanceof VasError) return false;

@@ -13,7 +13,7 @@ import { JobGone, resultName } from "../../operations/held-job.js";
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { askStorageServers } from "../revoke-epoch.js";
-import { eventError, runEvent } from "../wait-for-event.js";
+import { eventError, runAtHead } from "../wait-for-event.js";
 import { endAtHead } from "./delete-snapshot.js";
 
 /**
@@ -84,17 +84,10 @@ async function grantSpace(job: JobRow, tools: HandlerTools): Promise<void> {
 async function takeAtHead(job: JobRow, tools: HandlerTools): Promise<void> {
   const { origin, tree, head } = await read(job, tools);
   if (head === undefined) throw notServed();
-  const { eventid } = job;
-  const params = { eventid, lvolid: origin.lvolid, epoch: origin.epoch, lvolstruct: tree };
-  const report = await runEvent(
-    {
-      start: async () => void (await tools.agents.callHead(head, "createSnapshot", params)),
-      ask: (timeoutMs) =>
-        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline: tools.clock.monotonic() + tools.settings.attach_timeout * 1_000,
-    },
-    tools,
-  );
+  const { lvolid, epoch } = origin;
+  const params = { eventid: job.eventid, lvolid, epoch, lvolstruct: tree };
+  const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
+  const report = await runAtHead({ head, method: "createSnapshot", params, deadline }, tools);
   if (report.status !== EventStatus.DONE) throw eventError(report);
 }
 

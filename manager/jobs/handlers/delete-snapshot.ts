@@ -9,7 +9,7 @@ import {
 import { JobGone } from "../../operations/held-job.js";
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
-import { eventError, runEvent } from "../wait-for-event.js";
+import { eventError, runAtHead } from "../wait-for-event.js";
 
 /**
  * Delete-snapshot: the head ends it, then its space is freed. A head that can't be asked is asked again: it may use the
@@ -41,14 +41,7 @@ export async function endAtHead(job: JobRow, plan: SnapshotPlan, tools: HandlerT
   const { eventid } = job;
   const { lvolid, epoch } = origin;
   const params = { eventid, lvolid, epoch, snapshot_lvolid: snapshot.lvolid };
-  const report = await runEvent(
-    {
-      start: async () => void (await tools.agents.callHead(head, "deleteSnapshot", params)),
-      ask: (timeoutMs) =>
-        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline: tools.clock.monotonic() + tools.settings.detach_timeout * 1_000,
-    },
-    tools,
-  );
+  const deadline = tools.clock.monotonic() + tools.settings.detach_timeout * 1_000;
+  const report = await runAtHead({ head, method: "deleteSnapshot", params, deadline }, tools);
   if (report.status !== EventStatus.DONE) throw eventError(report);
 }

@@ -6,7 +6,7 @@ import { type Attachment, readAttachment } from "../../operations/read-attachmen
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { revokeEpoch } from "../revoke-epoch.js";
-import { eventError, runEvent } from "../wait-for-event.js";
+import { eventError, runAtHead } from "../wait-for-event.js";
 
 /**
  * Detach: the head flushes and ends its process, then the epoch is revoked at the storage servers. With the head's
@@ -37,16 +37,8 @@ async function leaveHead(
   tools: HandlerTools,
 ): Promise<void> {
   if (head === undefined) return;
-  const { eventid } = job;
-  const params = { eventid, epoch: volume.epoch, lvolstruct: tree };
-  const report = await runEvent(
-    {
-      start: async () => void (await tools.agents.callHead(head, "detachLogicalVolume", params)),
-      ask: (timeoutMs) =>
-        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline: tools.clock.monotonic() + tools.settings.detach_timeout * 1_000,
-    },
-    tools,
-  );
+  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree };
+  const deadline = tools.clock.monotonic() + tools.settings.detach_timeout * 1_000;
+  const report = await runAtHead({ head, method: "detachLogicalVolume", params, deadline }, tools);
   if (report.status !== EventStatus.DONE) throw eventError(report);
 }

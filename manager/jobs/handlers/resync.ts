@@ -1,11 +1,12 @@
 import { type ErrorName, VasError } from "../../../shared/errors.js";
+import type { EventProgress } from "../../../shared/methods/agent-methods.js";
 import { EventStatus, JobStatus } from "../../../shared/states.js";
 import { cancelHeldJob, readJob } from "../../operations/claim-jobs.js";
 import { JobGone } from "../../operations/held-job.js";
 import { finishResync, type ResyncPlan, readResync, retryResync } from "../../operations/resync-member.js";
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
-import { eventError, runEvent } from "../wait-for-event.js";
+import { eventError, runAtHead } from "../wait-for-event.js";
 
 /** Resync: the new member is granted, then its head copies the content and reports it in sync by itself. */
 export const resync: Handler = async (job, tools) => {
@@ -43,15 +44,10 @@ async function grantMember(
   }
 }
 
-async function copy(
-  job: JobRow,
-  plan: ResyncPlan,
-  tools: HandlerTools,
-): Promise<Awaited<ReturnType<typeof runEvent>>> {
+async function copy(job: JobRow, plan: ResyncPlan, tools: HandlerTools): Promise<EventProgress> {
   const { volume, mirrorid, version, add, remove, head } = plan;
-  const { eventid } = job;
   const params = {
-    eventid,
+    eventid: job.eventid,
     lvolid: volume.lvolid,
     epoch: volume.epoch,
     mirrorid,
@@ -59,19 +55,11 @@ async function copy(
     add,
     remove: remove ?? ({ lvolid: 0 } as const),
   };
-  return runEvent(
-    {
-      start: async () => void (await tools.agents.callHead(head, "replaceMirrorDisk", params)),
-      ask: (timeoutMs) =>
-        tools.agents.callHead(head, "waitEvent", { eventid, timeout_ms: timeoutMs }, timeoutMs),
-      deadline: undefined,
-      goOn: async () => {
-        const row = await tools.executor.runQuietly(readJob, { jobid: job.jobid });
-        if (row?.status !== JobStatus.RUNNING) throw new JobGone("the resync was cancelled");
-      },
-    },
-    tools,
-  );
+  const goOn = async (): Promise<void> => {
+    const row = await tools.executor.runQuietly(readJob, { jobid: job.jobid });
+    if (row?.status !== JobStatus.RUNNING) throw new JobGone("the resync was cancelled");
+  };
+  return runAtHead({ head, method: "replaceMirrorDisk", params, deadline: undefined, goOn }, tools);
 }
 
 function notAccepted(): VasError {
