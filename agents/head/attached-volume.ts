@@ -48,6 +48,9 @@ export class AttachedVolume {
   #isDetaching = false;
   #hasServed = false;
   #restarts = 0;
+  /** Jobs that had a snapshot taken, and the newest ones whose deletion of a snapshot was refused, by the snapshot. */
+  readonly #takenBy = new Map<number, number>();
+  readonly #refusals = new Map<number, number>();
   #startedAt: Milliseconds = 0;
 
   constructor(around: VolumeSurroundings, document: VolumeDocument) {
@@ -119,34 +122,71 @@ export class AttachedVolume {
 
   /**
    * Has a snapshot taken. It is remembered first: a process that is started again keeps it from then on. If this fails, the
-   * manager has it ended again.
+   * manager has it ended again. A call that was held up on its way is told by the manager's word, or by its job.
    *
-   * @throws VasError EAGAIN while no process serves the volume, else as the volume process answers it
+   * @throws VasError EAGAIN while no process serves the volume or the manager can't be asked, ESTALE if the snapshot is not to
+   * be taken any more, else as the volume process answers it
    */
-  async createSnapshot(snapshot: ParsedSnapshot): Promise<void> {
+  async createSnapshot(snapshot: ParsedSnapshot, jobid: number): Promise<void> {
+    const { lvolid } = snapshot;
+    // Once more than needed: its instant must not move after the caller was told of it.
+    if (this.#takenBy.get(lvolid) === jobid) return;
     const process = this.process;
     if (process === undefined) throw this.#startedAgain();
+    const status = await this.#snapshotStatus(lvolid);
+    if (status !== "CREATING")
+      throw new VasError("ESTALE", `${showVolume(lvolid)} is not to be taken: it is ${status ?? "gone"}`);
     await this.remember(({ lvolstruct }) => ({ lvolstruct: addSnapshot(lvolstruct, snapshot) }));
     // What an earlier attempt left is of another instant: it may have been dropped in between, by a process that then died.
-    await this.#ask(process, "deleteSnapshot", { lvolid: snapshot.lvolid });
+    await this.#ask(process, "deleteSnapshot", { lvolid });
     await this.#ask(process, "createSnapshot", { lvolstruct: snapshot });
+    this.#takenBy.set(lvolid, jobid);
   }
 
   /**
    * Has a snapshot ended. When this returns, no process uses it, and none will.
    *
-   * @throws VasError EBUSY while a client uses it, EAGAIN while the process is not ready
+   * @throws VasError EBUSY while a client uses it, or if that was this job's answer before: the manager goes on with the snapshot
+   * then. EAGAIN while the process is not ready or the manager can't be asked, ESTALE if the snapshot is not to be ended
    */
-  deleteSnapshot(lvolid: number): Promise<void> {
+  deleteSnapshot(lvolid: number, jobid: number): Promise<void> {
     return this.#turns.run(async () => {
+      const status = await this.#snapshotStatus(lvolid);
+      if (status === "VALID")
+        throw new VasError("ESTALE", `${showVolume(lvolid)} is VALID: its deletion was refused meanwhile`);
+      // The refusal may be about to be recorded. A snapshot that is to be undone is asked for until it can be ended.
+      const refused = this.#refusals.get(lvolid);
+      if (status === "DELETING" && refused !== undefined && jobid <= refused)
+        throw new VasError("EBUSY", `the deletion of ${showVolume(lvolid)} was refused before`);
       const process = this.process;
-      if (process !== undefined) await this.#ask(process, "deleteSnapshot", { lvolid });
+      if (process !== undefined) await this.#askToEndSnapshot(process, lvolid, jobid);
+      this.#takenBy.delete(lvolid);
       this.#document = {
         ...this.#document,
         lvolstruct: removeSnapshot(this.#document.lvolstruct, lvolid),
       };
       if (!this.#ending.signal.aborted) await this.#around.files.write(this.#document);
     });
+  }
+
+  async #askToEndSnapshot(process: VolumeProcess, lvolid: number, jobid: number): Promise<void> {
+    try {
+      await this.#ask(process, "deleteSnapshot", { lvolid });
+    } catch (error) {
+      if (error instanceof VasError && error.errno === "EBUSY") this.#refusals.set(lvolid, jobid);
+      throw error;
+    }
+  }
+
+  /** What the manager holds of a snapshot: a call may have been held up on its way until that is not wanted any more. */
+  async #snapshotStatus(lvolid: number): Promise<string | undefined> {
+    const { lvolid: origin, epoch } = this.#document;
+    try {
+      const all = await this.#around.manager.call("getSnapshots", { lvolid: origin, epoch });
+      return all.find(({ snapshot_lvolid }) => snapshot_lvolid === lvolid)?.snapshot_status;
+    } catch (error) {
+      throw new VasError("EAGAIN", `${showVolume(lvolid)}: ${describeError(error)}`, { cause: error });
+    }
   }
 
   async #ask(process: VolumeProcess, method: string, params: unknown): Promise<void> {

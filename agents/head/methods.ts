@@ -36,15 +36,15 @@ export function createHeadMethods({
       events.start(eventid, subject, () => volumes.detach(lvolid, epoch));
       return 0;
     },
-    createSnapshot: async ({ eventid, lvolid, epoch, lvolstruct }) => {
+    createSnapshot: async ({ eventid, jobid, lvolid, epoch, lvolstruct }) => {
       assertServable(lvolstruct, runDir);
       const subject = `create snapshot ${showVolume(lvolstruct.lvolid)} of ${showVolume(lvolid)} epoch ${epoch}`;
-      events.start(eventid, subject, () => volumes.createSnapshot(lvolid, epoch, lvolstruct));
+      events.start(eventid, subject, () => volumes.createSnapshot(lvolid, epoch, lvolstruct, jobid));
       return 0;
     },
-    deleteSnapshot: async ({ eventid, lvolid, epoch, snapshot_lvolid }) => {
+    deleteSnapshot: async ({ eventid, jobid, lvolid, epoch, snapshot_lvolid }) => {
       const subject = `delete snapshot ${showVolume(snapshot_lvolid)} of ${showVolume(lvolid)} epoch ${epoch}`;
-      events.start(eventid, subject, () => volumes.deleteSnapshot(lvolid, epoch, snapshot_lvolid));
+      events.start(eventid, subject, () => volumes.deleteSnapshot(lvolid, epoch, snapshot_lvolid, jobid));
       return 0;
     },
     replaceMirrorDisk: async ({ eventid, lvolid, epoch, mirrorid, version = 0, add, remove }) => {

@@ -110,6 +110,11 @@ async function refreshSnapshots(
       .filter(({ snapshot_status }) => snapshot_status === "VALID" || snapshot_status === "CREATING")
       .map(({ snapshot_lvolid, snapshot_status }) => [snapshot_lvolid, snapshot_status]),
   );
+  // Its head may have dropped it, and writes go on without it: were its deletion refused after all, it must not be VALID.
+  for (const { snapshot_lvolid, snapshot_status } of states) {
+    if (snapshot_status !== "DELETING") continue;
+    await giveUpSnapshot(manager, { lvolid, epoch }, snapshot_lvolid, "its head server had begun to end it");
+  }
   const here = new Set(volume.lvolspec.assoc.map((snapshot) => snapshot.lvolid));
   for (const [snapshot_lvolid, status] of wanted) {
     if (here.has(snapshot_lvolid) || status !== "VALID") continue;

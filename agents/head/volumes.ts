@@ -104,20 +104,20 @@ export class Volumes {
    *
    * @throws VasError ENOENT if that epoch of the volume is not served here, else see `AttachedVolume.createSnapshot`
    */
-  createSnapshot(lvolid: number, epoch: number, snapshot: ParsedSnapshot): Promise<void> {
+  createSnapshot(lvolid: number, epoch: number, snapshot: ParsedSnapshot, jobid: number): Promise<void> {
     return this.#turnOf(lvolid).run(async () => {
       const volume = this.#volumes.get(lvolid);
       if (volume?.epoch !== epoch)
         throw new VasError("ENOENT", `epoch ${epoch} of ${showVolume(lvolid)} is not served here`);
-      await volume.createSnapshot(snapshot);
+      await volume.createSnapshot(snapshot, jobid);
     });
   }
 
   /** Has a snapshot ended. One of a volume or epoch that is not served here is not used here. @throws VasError EBUSY, EAGAIN */
-  deleteSnapshot(lvolid: number, epoch: number, snapshotLvolid: number): Promise<void> {
+  deleteSnapshot(lvolid: number, epoch: number, snapshotLvolid: number, jobid: number): Promise<void> {
     return this.#turnOf(lvolid).run(async () => {
       const volume = this.#volumes.get(lvolid);
-      if (volume?.epoch === epoch) await volume.deleteSnapshot(snapshotLvolid);
+      if (volume?.epoch === epoch) await volume.deleteSnapshot(snapshotLvolid, jobid);
     });
   }
 

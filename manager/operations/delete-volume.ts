@@ -48,12 +48,13 @@ async function deleteSnapshot(
     throw new VasError("EBUSY", `snapshot ${snapshot.lvolname} is being ${what}`);
   }
   const origin = await attachmentOf(tx, snapshot);
-  if (origin.bind_event !== BindEvent.NONE)
-    throw new VasError("EBUSY", `${nameVolume(origin)}, its origin, is being attached or detached`);
-  if (origin.bind_status !== BindStatus.BOUND) {
+  // What a head that is being fenced may still write is shut out by the revoke before the shred.
+  if (origin.epoch_open === 0) {
     await removeSnapshot(tx, snapshot, context);
     return undefined;
   }
+  if (origin.bind_status !== BindStatus.BOUND || origin.bind_event !== BindEvent.NONE)
+    throw new VasError("EBUSY", `${nameVolume(origin)}, its origin, is being attached or detached`);
   await moveSnapshot(tx, snapshot.lvolid, SnapshotStatus.READY, SnapshotStatus.DELETING);
   const payload = { epoch: origin.epoch };
   return insertJob(tx, { kind: "delete-snapshot", subject: snapshot.lvolid, payload, now: context.now });

@@ -8,8 +8,14 @@ import { findVolume, raiseMirrorVersion } from "../store/volumes.js";
 /**
  * Part of an operation: a volume is detached, so that nobody uses its copies. A storage server that came back after it was
  * replaced, and that its head never missed, has left one too many: the newest copies are given back.
+ *
+ * @param unreached storage servers that did not answer just now: what they hold counts for nothing here.
  */
-export async function dropSurplusMembers(tx: Tx, lvolid: number): Promise<void> {
+export async function dropSurplusMembers(
+  tx: Tx,
+  lvolid: number,
+  unreached: readonly number[],
+): Promise<void> {
   const mirrors = new Map<number, (MemberRow & { readonly lvolid: number })[]>();
   for (const member of await membersOfAttachment(tx, lvolid)) {
     if (member.status !== MemberStatus.INSYNC) continue;
@@ -21,7 +27,9 @@ export async function dropSurplusMembers(tx: Tx, lvolid: number): Promise<void> 
     const owner = await findVolume(tx, members[0]?.lvolid ?? 0);
     if (owner === undefined || members.length <= owner.redundancy) continue;
     const sound: MemberRow[] = [];
-    for (const member of members) if (await isSound(tx, member)) sound.push(member);
+    for (const member of members) {
+      if (!unreached.includes(member.ssvrid) && (await isSound(tx, member))) sound.push(member);
+    }
     const surplus = sound.slice(owner.redundancy);
     for (const { dextid } of surplus) await moveMember(tx, dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
     if (surplus.length > 0) await raiseMirrorVersion(tx, mirrorid);

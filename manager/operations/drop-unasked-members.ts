@@ -19,6 +19,11 @@ export interface UnaskedMembers {
   readonly ssvrids: readonly number[];
   /** Only the members of this snapshot, which is being taken. */
   readonly snapshot?: number;
+  /**
+   * In a fence: the last copy of a snapshot stays as it is. The old head can't change the origin any more, and the next
+   * attach needs the grant of that copy's server anyway.
+   */
+  readonly isFence?: boolean;
 }
 
 /**
@@ -42,6 +47,7 @@ export const dropUnaskedMembers: Operation<UnaskedMembers, void> = async (tx, pa
     const left = (good.get(member.mirrorid) ?? 0) - 1;
     if (left === 0) {
       const volume = volumes.get(member.lvolid) as VolumeRow; // the members were chosen by it
+      if (params.isFence === true && isSnapshot(volume)) continue;
       await keepOrLose(tx, volume, member, context);
       lost.add(volume.lvolid);
       continue;

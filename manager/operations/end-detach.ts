@@ -19,8 +19,16 @@ export const closeDetached: Operation<DetachJob, void> = async (tx, params, cont
   await closeEpoch(tx, params.lvolid);
 };
 
-/** The volume is free: its head confirmed, or its epoch is revoked everywhere. */
-export const finishDetach: Operation<DetachJob, void> = async (tx, params, context) => {
+/**
+ * The volume is free: its head confirmed, or its epoch is revoked everywhere.
+ *
+ * @param params.unreached storage servers that could not be asked just now: their copies are none too many.
+ */
+export const finishDetach: Operation<DetachJob & { readonly unreached?: readonly number[] }, void> = async (
+  tx,
+  params,
+  context,
+) => {
   const volume = await findVolume(tx, params.lvolid);
   if (volume === undefined || volume.bind_event !== BindEvent.UNBINDING) {
     throw new JobGone(`volume ${params.lvolid} is not being detached any more`);
@@ -33,7 +41,7 @@ export const finishDetach: Operation<DetachJob, void> = async (tx, params, conte
     hsvrid: null,
     epoch_open: 0,
   });
-  await dropSurplusMembers(tx, params.lvolid);
+  await dropSurplusMembers(tx, params.lvolid, params.unreached ?? []);
   await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
 };
 

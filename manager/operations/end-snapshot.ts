@@ -41,12 +41,8 @@ export const readSnapshot: Operation<
   const snapshot = await findVolume(tx, lvolid);
   if (snapshot === undefined) return undefined;
   const origin = await attachmentOf(tx, snapshot);
-  const isServed =
-    origin.epoch === epoch &&
-    origin.epoch_open === 1 &&
-    origin.bind_status === BindStatus.BOUND &&
-    origin.bind_event === BindEvent.NONE;
-  const head = isServed && origin.hsvrid !== null ? await findHeadServer(tx, origin.hsvrid) : undefined;
+  const head =
+    isServed(origin, epoch) && origin.hsvrid !== null ? await findHeadServer(tx, origin.hsvrid) : undefined;
   const concerned = new Set((await membersOfVolume(tx, lvolid)).map(({ ssvrid }) => ssvrid));
   return {
     snapshot,
@@ -94,9 +90,32 @@ export const beginTakingSnapshot: Operation<SnapshotJob, void> = async (tx, { jo
   await updateHeldJob(tx, jobid, context.serial, { phase: "serve" });
 };
 
+/**
+ * What a head says of a snapshot counts only while its attachment is the one that it was asked under: another one has been
+ * told which snapshots it keeps, and this one was not among them.
+ *
+ * @throws VasError EHOSTDOWN
+ */
+async function assertStillServed(tx: Tx, snapshot: VolumeRow, job: JobRow): Promise<void> {
+  const origin = await attachmentOf(tx, snapshot);
+  const { epoch } = JSON.parse(job.payload) as { readonly epoch: number };
+  if (isServed(origin, epoch)) return;
+  throw new VasError("EHOSTDOWN", "the volume is not served by that head server any more");
+}
+
+function isServed(origin: VolumeRow, epoch: number): boolean {
+  return (
+    origin.epoch === epoch &&
+    origin.epoch_open === 1 &&
+    origin.bind_status === BindStatus.BOUND &&
+    origin.bind_event === BindEvent.NONE
+  );
+}
+
 /** The head has taken the snapshot, and keeps it. @throws VasError EIO if it could not be kept since */
 export const finishSnapshot: Operation<SnapshotJob, void> = async (tx, params, context) => {
   const snapshot = await findHeld(tx, params, SnapshotStatus.CREATING);
+  await assertStillServed(tx, snapshot, await assertHeld(tx, params.jobid, context));
   if (snapshot.snapshot_lost === 1)
     throw new VasError("EIO", `snapshot ${snapshot.lvolname} could not be kept: its space failed`);
   await moveSnapshot(tx, params.lvolid, SnapshotStatus.CREATING, SnapshotStatus.READY);
@@ -128,7 +147,8 @@ export const finishSnapshotDeletion: Operation<SnapshotJob, void> = async (tx, p
 
 /** The head did not end the snapshot, and says why: it stays as it was. */
 export const refuseSnapshotDeletion: Operation<FailedSnapshot, void> = async (tx, params, context) => {
-  await findHeld(tx, params, SnapshotStatus.DELETING);
+  const snapshot = await findHeld(tx, params, SnapshotStatus.DELETING);
+  await assertStillServed(tx, snapshot, await assertHeld(tx, params.jobid, context));
   await moveSnapshot(tx, params.lvolid, SnapshotStatus.DELETING, SnapshotStatus.READY);
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };

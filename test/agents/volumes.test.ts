@@ -247,9 +247,10 @@ test("a snapshot is kept by the next start if the manager counts on it, one that
   const { volumes, state } = head;
   state.mirror = { version: 9, members: [] };
   await volumes.attach(volume(), 5, RUNNING);
-  for (const lvolid of [100, 200, 300, 400])
-    await volumes.createSnapshot(1, 5, snapshot(lvolid, `s${lvolid}`));
-  await volumes.deleteSnapshot(1, 5, 200);
+  const all = [100, 200, 300, 400];
+  state.snapshots = all.map((lvolid) => ({ snapshot_lvolid: lvolid, snapshot_status: "CREATING" }));
+  for (const lvolid of all) await volumes.createSnapshot(1, 5, snapshot(lvolid, `s${lvolid}`), 1);
+  await volumes.deleteSnapshot(1, 5, 200, 2);
   state.snapshots = [
     { snapshot_lvolid: 100, snapshot_status: "VALID" },
     { snapshot_lvolid: 200, snapshot_status: "DELETING" },
@@ -257,14 +258,16 @@ test("a snapshot is kept by the next start if the manager counts on it, one that
     { snapshot_lvolid: 400, snapshot_status: "CREATING" },
   ];
   expect(await snapshotsAfterRestart(head)).toEqual([100, 400]);
-  expect(state.reported).toEqual([]);
+  // One whose deletion is under way is kept no longer: were it refused, it must not be said to be VALID.
+  expect(state.reported).toMatchObject([{ snapshot_lvolid: 200 }]);
 });
 
 test("a snapshot with a good copy that the head does not know is given up, and not its origin", async () => {
   const head = await openHead();
   const { volumes, state } = head;
   await volumes.attach(volume(), 5, RUNNING);
-  await volumes.createSnapshot(1, 5, snapshot(100, "s"));
+  state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "CREATING" }];
+  await volumes.createSnapshot(1, 5, snapshot(100, "s"), 1);
   state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "VALID" }];
   // Good for the volume's own mirror, and unknown in that of the snapshot.
   state.mirror = { version: 9, members: [{ dextid: 4, mirror_status: 2 }] };
@@ -284,17 +287,48 @@ test("a snapshot that the manager counts on and the head does not know is given 
 });
 
 test("a snapshot in use is not ended; of another epoch, or one that is not there, nothing is to be ended", async () => {
-  const { volumes, status } = await openHead();
+  const { volumes, state, status } = await openHead();
   await volumes.attach(volume(), 5, RUNNING);
-  await volumes.createSnapshot(1, 5, snapshot(100, "opened"));
-  await expect(volumes.deleteSnapshot(1, 5, 100)).rejects.toMatchObject({ errno: "EBUSY" });
-  await volumes.deleteSnapshot(1, 4, 100);
-  await volumes.deleteSnapshot(2, 5, 100);
-  await volumes.deleteSnapshot(1, 5, 200);
+  const all = [100, 200];
+  state.snapshots = all.map((lvolid) => ({ snapshot_lvolid: lvolid, snapshot_status: "CREATING" }));
+  await volumes.createSnapshot(1, 5, snapshot(100, "opened"), 1);
+  await expect(volumes.deleteSnapshot(1, 5, 100, 2)).rejects.toMatchObject({ errno: "EBUSY" });
+  await volumes.deleteSnapshot(1, 4, 100, 2);
+  await volumes.deleteSnapshot(2, 5, 100, 2);
+  await volumes.deleteSnapshot(1, 5, 200, 2);
   expect((await status()).lvolstruct.lvolspec.assoc).toHaveLength(1);
-  await expect(volumes.createSnapshot(1, 4, snapshot(200, "s"))).rejects.toMatchObject({ errno: "ENOENT" });
-  const refused = volumes.createSnapshot(1, 5, snapshot(200, "refused"));
+  await expect(volumes.createSnapshot(1, 4, snapshot(200, "s"), 3)).rejects.toMatchObject({
+    errno: "ENOENT",
+  });
+  const refused = volumes.createSnapshot(1, 5, snapshot(200, "refused"), 3);
   await expect(refused).rejects.toMatchObject({ errno: "ETIMEDOUT" });
+});
+
+test("calls about a snapshot that were held up on their way change nothing any more", async () => {
+  const { volumes, state, status } = await openHead();
+  await volumes.attach(volume(), 5, RUNNING);
+  const kept = async () => (await status()).lvolstruct.lvolspec.assoc.map(({ lvolid }) => lvolid);
+  state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "CREATING" }];
+  await volumes.createSnapshot(1, 5, snapshot(100, "opened"), 1);
+  state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "VALID" }];
+  // Delivered again: the same call, one of another attempt, and the end of it that was given up.
+  await volumes.createSnapshot(1, 5, snapshot(100, "opened"), 1);
+  await expect(volumes.createSnapshot(1, 5, snapshot(100, "opened"), 9)).rejects.toMatchObject({
+    errno: "ESTALE",
+  });
+  await expect(volumes.deleteSnapshot(1, 5, 100, 1)).rejects.toMatchObject({ errno: "ESTALE" });
+  // Its deletion is refused, which the manager has not recorded yet; nor does a client have it open any more.
+  state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "DELETING" }];
+  await expect(volumes.deleteSnapshot(1, 5, 100, 2)).rejects.toMatchObject({ errno: "EBUSY" });
+  await expect(volumes.deleteSnapshot(1, 5, 100, 2)).rejects.toMatchObject({
+    sentence: expect.stringContaining("before"),
+  });
+  await expect(volumes.deleteSnapshot(1, 5, 100, 3)).rejects.toMatchObject({ sentence: "it is open" });
+  expect(await kept()).toEqual([100]);
+  state.snapshots = [];
+  await expect(volumes.createSnapshot(1, 5, snapshot(200, "s"), 4)).rejects.toMatchObject({
+    errno: "ESTALE",
+  });
 });
 
 test("a member that joined is known to the next start", async () => {

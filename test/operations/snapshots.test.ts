@@ -5,6 +5,7 @@ import { createSnapshot } from "../../manager/operations/create-snapshot.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { deleteVolume } from "../../manager/operations/delete-volume.js";
 import { dropUnaskedMembers } from "../../manager/operations/drop-unasked-members.js";
+import { finishAttach } from "../../manager/operations/end-attach.js";
 import { closeDetached, finishDetach } from "../../manager/operations/end-detach.js";
 import {
   finishSnapshot,
@@ -320,5 +321,51 @@ test("a head that is fenced while it takes or ends a snapshot has nothing more t
   await state.run(giveUpSnapshot, { ...created, error });
   await state.run(finishSnapshotUndo, { ...created, error });
   await state.run(finishSnapshotDeletion, deletion);
+  expect(await state.findings()).toEqual([]);
+});
+
+/** The head is fenced, and the volume attached at another one. */
+async function moveElsewhere({ state, lvolid, hsvrid }: Attached): Promise<void> {
+  const other = await state.addHead(2);
+  await state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: hsvrid });
+  const [fence] = await state.claim("fence");
+  await state.run(finishDetach, { jobid: fence?.jobid ?? 0, lvolid });
+  const jobid = await state.run(beginAttach, { lvolid, hsvrid: other });
+  await state.claim("attach");
+  await state.run(finishAttach, { jobid, lvolid });
+}
+
+test("what the head of a past attachment says of a snapshot does not count: the new one does not keep it", async () => {
+  const attached = await attachedVolume(3, 12);
+  const { state } = attached;
+  const old = await taken(attached, "old");
+  const created = await begin(attached, "new");
+  await state.claim("create-snapshot");
+  const deletion = await beginDeletion(attached, old);
+  await moveElsewhere(attached);
+  expect(await attachedSnapshots(attached)).toEqual([]);
+  await expect(state.run(finishSnapshot, created)).rejects.toMatchObject({ errno: "EHOSTDOWN" });
+  const error = new VasError("EBUSY", "1 client(s) have the snapshot open");
+  await expect(state.run(refuseSnapshotDeletion, { ...deletion, error })).rejects.toMatchObject({
+    errno: "EHOSTDOWN",
+  });
+  expect((await volumeOf(state, created.lvolid)).snapshot_status).toBe("CREATING");
+  expect((await volumeOf(state, old)).snapshot_status).toBe("DELETING");
+});
+
+test("a fence does not wait for the last copy of a snapshot, and the snapshot can be deleted meanwhile", async () => {
+  const attached = await attachedVolume(3, 12);
+  const { state, lvolid, hsvrid } = attached;
+  const snapshot = await taken(attached, "s");
+  await state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: hsvrid });
+  const [fence] = await state.claim("fence");
+  const jobid = fence?.jobid ?? 0;
+  const mirror = linearOf((await state.run(showVolume, { lvolid: snapshot })) as SnapshotNode).components[0];
+  const [only = 0, ...others] = mirror?.components.map((node) => node.lvolspec.ssvrid) ?? [];
+  await state.run(dropUnaskedMembers, { jobid, lvolid, ssvrids: others, isFence: true });
+  // Of the snapshot alone: the origin has its last copy there as well.
+  await state.run(dropUnaskedMembers, { jobid, lvolid, ssvrids: [only], isFence: true, snapshot });
+  expect((await volumeOf(state, snapshot)).snapshot_status).toBe("VALID");
+  expect(await state.run(deleteVolume, { lvolid: snapshot })).toBeUndefined();
   expect(await state.findings()).toEqual([]);
 });

@@ -62,6 +62,7 @@ export class DiskConnection {
   #bootId: string | undefined;
   #attempt = 0;
   #isFlushing = false;
+  #isEnded = false;
   #flushWaiting: DiskDone[] = [];
   #awaited: (() => void)[] = [];
   #draining: { readonly user: DiskUser; readonly resolve: () => void }[] = [];
@@ -92,7 +93,7 @@ export class DiskConnection {
   /** A member begins to use the disk. */
   acquire(user: DiskUser): void {
     this.#users.add(user);
-    if (this.state === "idle") this.#begin();
+    if (this.state === "idle" && !this.#isEnded) this.#begin();
   }
 
   /** A member needs the disk no more; without members the connection ends. */
@@ -141,6 +142,12 @@ export class DiskConnection {
   /** True if completed writes of this member may not be durable. */
   hasUnflushed(user: DiskUser): boolean {
     return user.lastCompleted > this.flushed;
+  }
+
+  /** Ends it for good: nothing is sent any more, whoever may still ask. */
+  end(): void {
+    this.#isEnded = true;
+    this.close();
   }
 
   close(): void {

@@ -14,7 +14,7 @@ export const volumeSpec = z.object({
   managers: z.array(address).min(1),
   memberTimeoutMs: z.number().positive(),
   /** How long the copy-on-write space of a snapshot may be without success before the snapshot is given up. */
-  snapshotTimeoutMs: z.number().positive().default(20_000),
+  snapshotTimeoutMs: z.number().positive().default(30_000),
   /** The volume's socket: `<run_dir>/lvol-%08x`. */
   socket: z.string().min(1),
   /** A link to it: `<run_dir>/<lvolname>`. */

@@ -104,7 +104,7 @@ export class Volume {
   stop(): void {
     this.#sweeper?.stop();
     this.#ending.abort();
-    for (const disk of this.#disks.values()) disk.close();
+    for (const disk of this.#disks.values()) disk.end();
   }
 
   #clearBits(idleSweeps: number): Promise<void> {

@@ -113,7 +113,8 @@ async function undo(job: JobRow, tools: HandlerTools): Promise<void> {
   // A head that was never told of the epoch can't use it; what was granted ends with the next epoch's grant.
   const confirmed = served !== true || (await confirmDetached(attachment, job.eventid, tools));
   const ssvrids = await revokeEpoch(attachment, tools);
-  if (ssvrids.length > 0 && !confirmed) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids });
+  if (ssvrids.length > 0 && !confirmed)
+    await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids, isFence: true });
   const error = new VasError(resultName(job.result) ?? "EIO", reason ?? job.last_error);
   await tools.executor.run(finishUndo, { ...ref, error });
 }

@@ -85,7 +85,8 @@ async function takeAtHead(job: JobRow, tools: HandlerTools): Promise<void> {
   const { origin, tree, head } = await read(job, tools);
   if (head === undefined) throw notServed();
   const { lvolid, epoch } = origin;
-  const params = { eventid: job.eventid, lvolid, epoch, lvolstruct: tree };
+  const { eventid, jobid } = job;
+  const params = { eventid, jobid, lvolid, epoch, lvolstruct: tree };
   const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
   const report = await runAtHead({ head, method: "createSnapshot", params, deadline }, tools);
   if (report.status !== EventStatus.DONE) throw eventError(report);

@@ -38,9 +38,9 @@ export const deleteSnapshot: Handler = async (job, tools) => {
 export async function endAtHead(job: JobRow, plan: SnapshotPlan, tools: HandlerTools): Promise<void> {
   const { origin, snapshot, head } = plan;
   if (head === undefined) return;
-  const { eventid } = job;
+  const { eventid, jobid } = job;
   const { lvolid, epoch } = origin;
-  const params = { eventid, lvolid, epoch, snapshot_lvolid: snapshot.lvolid };
+  const params = { eventid, jobid, lvolid, epoch, snapshot_lvolid: snapshot.lvolid };
   const deadline = tools.clock.monotonic() + tools.settings.detach_timeout * 1_000;
   const report = await runAtHead({ head, method: "deleteSnapshot", params, deadline }, tools);
   if (report.status !== EventStatus.DONE) throw eventError(report);

@@ -25,10 +25,11 @@ export const detach: Handler = async (job, tools) => {
     return;
   }
   await tools.executor.run(closeDetached, ref);
-  await revokeEpoch(attachment, tools).catch((error: unknown) => {
+  const unreached = await revokeEpoch(attachment, tools).catch((error: unknown) => {
     tools.log.warn({ err: error }, "a storage server refused to revoke an epoch that has ended");
+    return attachment.grants.map(({ ssvrid }) => ssvrid);
   });
-  await tools.executor.run(finishDetach, ref);
+  await tools.executor.run(finishDetach, { ...ref, unreached });
 };
 
 async function leaveHead(

@@ -15,6 +15,6 @@ export const fence: Handler = async (job, tools) => {
   if (attachment === undefined) throw new JobGone("the volume is gone");
   const ref = { jobid: job.jobid, lvolid: job.subject };
   const ssvrids = await revokeEpoch(attachment, tools);
-  if (ssvrids.length > 0) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids });
-  await tools.executor.run(finishDetach, ref);
+  if (ssvrids.length > 0) await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids, isFence: true });
+  await tools.executor.run(finishDetach, { ...ref, unreached: ssvrids });
 };
