@@ -13,7 +13,7 @@ import type { JobKind } from "./job-kind.js";
 const quiet = { server_check_interval: 3600 } as const;
 const small = { storageServers: 2, headServers: 1, diskGb: 1, manager: quiet } as const;
 /** An agent that is down is asked again for so long. */
-const impatient = { ...quiet, agent_timeout: 1 } as const;
+const impatient = { ...quiet, agent_timeout: 2 } as const;
 const twoHeads = { ...small, headServers: 2, manager: impatient } as const;
 const begin = (world: CrashWorld): Promise<void> => world.create(2);
 
@@ -92,7 +92,7 @@ export const attachAtDeadHead: JobKind = {
 export const attachWithoutEnd: JobKind = {
   name: "attach that does not end",
   firstOwnPoint: "after answer of attachLogicalVolume",
-  cluster: { ...twoHeads, manager: { ...impatient, attach_timeout: 2 } },
+  cluster: { ...twoHeads, manager: { ...impatient, attach_timeout: 4 } },
   victims: ["manager", "storage"],
   isConfirmed: false,
   obstacle: {
