@@ -18,6 +18,7 @@ import { shred } from "./jobs/handlers/shred.js";
 import { Reconciler, runPeriodically } from "./jobs/reconcile.js";
 import { checkServers } from "./jobs/reconcilers/check-servers.js";
 import { healMirrors } from "./jobs/reconcilers/heal-mirrors.js";
+import { HeardServers } from "./jobs/reconcilers/heard-servers.js";
 import { Notices } from "./jobs/reconcilers/notices.js";
 import { SilenceWatch } from "./jobs/reconcilers/silence.js";
 import { JobRunner } from "./jobs/runner.js";
@@ -48,6 +49,7 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   const stopping = new AbortController();
   const agents = new AgentsPort(identity, settings.agent_timeout * 1_000);
   const notices = new Notices();
+  const heard = new HeardServers(systemClock);
   const poke = (): void => {
     runner.poke();
     reconciler.poke();
@@ -82,6 +84,7 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   const door = createDoor(
     createHandlers({
       executor,
+      onRegistered: (kind, id) => heard.note(kind, id),
       waitForJob: (jobid, deadline) => runner.waitFor(jobid, deadline),
       attachDeadline: (settings.attach_timeout + settings.agent_timeout) * 1_000 + UNDO_MARGIN_MS,
       detachDeadline: (settings.detach_timeout + settings.agent_timeout) * 1_000,
@@ -106,6 +109,8 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     executor,
     agents,
     log,
+    clock: systemClock,
+    heard,
     retryPause: settings.server_check_retry * 1_000,
     signal: stopping.signal,
   };

@@ -45,14 +45,24 @@ export interface HandlerOptions {
   readonly attachDeadline: Milliseconds;
   readonly detachDeadline: Milliseconds;
   readonly status: () => StatusSources;
+  /** A server has registered: it is there. */
+  readonly onRegistered: (kind: "head" | "storage", id: number) => void;
 }
 
 /** What each method does: one operation, and for a long call the wait for its job. The API never retries. */
 export function createHandlers(options: HandlerOptions): ManagerHandlers {
   const { executor } = options;
   return {
-    registerHeadServer: (params) => executor.run(registerHeadServer, params),
-    registerStorageServer: (params) => executor.run(registerStorageServer, params),
+    registerHeadServer: async (params) => {
+      const hsvrid = await executor.run(registerHeadServer, params);
+      options.onRegistered("head", hsvrid);
+      return hsvrid;
+    },
+    registerStorageServer: async (params) => {
+      const ssvrid = await executor.run(registerStorageServer, params);
+      options.onRegistered("storage", ssvrid);
+      return ssvrid;
+    },
     registerPhysicalDisk: (params) => executor.run(registerPhysicalDisk, params),
     createLogicalVolume: (params) => executor.run(createVolume, params),
     deleteLogicalVolume: async (params) => {

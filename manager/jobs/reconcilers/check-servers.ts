@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Clock } from "../../../shared/clock.js";
 import type { Log } from "../../../shared/log.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import type { AgentsPort } from "../../agents-port/agents-port.js";
@@ -9,10 +10,13 @@ import {
   markSilent,
   type WatchedServer,
 } from "../../operations/watch-servers.js";
+import type { HeardServers } from "./heard-servers.js";
 
 export interface ServerCheck {
   readonly executor: Executor;
   readonly agents: AgentsPort;
+  readonly clock: Clock;
+  readonly heard: HeardServers;
   readonly log: Log;
   /** Before a server that did not answer is asked once more. */
   readonly retryPause: Milliseconds;
@@ -26,8 +30,9 @@ export async function checkServers(check: ServerCheck): Promise<void> {
 }
 
 async function checkServer(server: WatchedServer, check: ServerCheck): Promise<void> {
-  const { executor, log } = check;
+  const { executor, log, clock, heard } = check;
   const { kind, id } = server;
+  const asked = clock.monotonic();
   if (await answers(server, check)) {
     if (server.silent) {
       log.info({ kind, id }, "a silent server answers again");
@@ -38,6 +43,8 @@ async function checkServer(server: WatchedServer, check: ServerCheck): Promise<v
   if (server.silent) return;
   await pause(check.retryPause, undefined, { signal: check.signal }).catch(() => undefined);
   if (check.signal.aborted || (await answers(server, check))) return;
+  // It may have come back while the questions to its earlier life ran into their deadline.
+  if (heard.isHeardSince(kind, id, asked)) return;
   log.warn({ kind, id }, "a server does not answer");
   await executor.run(markSilent, { kind, id });
 }
