@@ -15,7 +15,7 @@ import { detach } from "./jobs/handlers/detach.js";
 import { fence } from "./jobs/handlers/fence.js";
 import { resync } from "./jobs/handlers/resync.js";
 import { shred } from "./jobs/handlers/shred.js";
-import { Reconciler, runPeriodically } from "./jobs/reconcile.js";
+import { Reconciler, runEvery, runPeriodically } from "./jobs/reconcile.js";
 import { checkServers } from "./jobs/reconcilers/check-servers.js";
 import { healMirrors } from "./jobs/reconcilers/heal-mirrors.js";
 import { HeardServers } from "./jobs/reconcilers/heard-servers.js";
@@ -116,7 +116,7 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   };
   const forget = (): Promise<void> => executor.runQuietly(forgetFinishedJobs, {});
   const periodic = [
-    runPeriodically("server check", settings.server_check_interval, () => checkServers(watch), log),
+    runEvery("server check", settings.server_check_interval * 1_000, () => checkServers(watch), log),
     runPeriodically("forget finished jobs", FORGET_INTERVAL_S, forget, log),
   ];
 

@@ -91,3 +91,33 @@ export function runPeriodically(
     { name, noOverlap: true },
   );
 }
+
+/** Something that is done again and again. */
+export interface Repetition {
+  /** No run begins after this. */
+  destroy(): void;
+}
+
+/** What a timer can wait for: 24 days. */
+const LONGEST_PERIOD: Milliseconds = 2 ** 31 - 1;
+
+/**
+ * Runs a duty at a period, counted from the start and by the monotonic clock: a period that cron can't say, such as 45 s or
+ * 3,600 s from now, is what it is. A run that is late is not doubled.
+ */
+export function runEvery(name: string, period: Milliseconds, run: () => Promise<void>, log: Log): Repetition {
+  let isRunning = false;
+  const timer = setInterval(
+    () => {
+      if (isRunning) return;
+      isRunning = true;
+      void run()
+        .catch((error: unknown) => log.error({ err: error, duty: name }, "a periodic duty failed"))
+        .finally(() => {
+          isRunning = false;
+        });
+    },
+    Math.min(period, LONGEST_PERIOD),
+  );
+  return { destroy: () => clearInterval(timer) };
+}
