@@ -21,6 +21,7 @@ async function startOurs() {
       return run(params);
     },
     maxBodyBytes: 4_000_000,
+    maxHeldBytes: 64_000_000,
     maxConnections: 500,
     headersTimeoutMs: 10_000,
     requestTimeoutMs: 30_000,

@@ -25,7 +25,7 @@ export async function countSurvivedRequests(kind) {
   const hungBy = [];
   let server = await start(kind);
   for (const request of requests) {
-    await sendTo(server.port, toBytes(request), request.then);
+    await sendTo(server.port, toBytes(request), request.ending);
     if (await answers(server.port)) continue;
     // A process that is going down may take a moment to be gone.
     const gone = server.child.exitCode !== null || (await endsSoon(server.child));

@@ -36,6 +36,7 @@ export interface AgentDoor {
 }
 
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
+const MAX_HELD_BYTES = 4 * MAX_BODY_BYTES;
 /** The manager has a few connections; a person with a test client adds some. */
 const MAX_CONNECTIONS = 512;
 
@@ -46,6 +47,7 @@ export function createAgentDoor<T extends Table>(options: AgentDoorOptions<T>): 
     createXmlRpcServer({
       dispatch: (method, params) => dispatch(options, method, params),
       maxBodyBytes: MAX_BODY_BYTES,
+      maxHeldBytes: MAX_HELD_BYTES,
       maxConnections: MAX_CONNECTIONS,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 60_000,

@@ -1,12 +1,15 @@
 import { XmlRpcFormatError } from "./format-error.js";
-import { DEFAULT_MAX_DEPTH, readDocument } from "./read-document.js";
+import { DEFAULT_MAX_DEPTH, readDocument, readDocumentInSlices } from "./read-document.js";
 import { isXmlRpcArray, type XmlRpcValue } from "./value.js";
+import type { DocumentContent } from "./value-stack.js";
 
 /** A call as it was sent. */
 export interface XmlRpcCall {
   readonly method: string;
   readonly params: readonly XmlRpcValue[];
 }
+
+const ROOT = "methodCall";
 
 /**
  * Reads a `methodCall`.
@@ -16,7 +19,16 @@ export interface XmlRpcCall {
  * @throws XmlRpcFormatError for everything else
  */
 export function decodeCall(body: Uint8Array, maxDepth: number = DEFAULT_MAX_DEPTH): XmlRpcCall {
-  const [method, params = []] = readDocument(body, "methodCall", maxDepth).children;
+  return toCall(readDocument(body, ROOT, maxDepth));
+}
+
+/** The same, without holding up others for as long as a large body takes. */
+export async function decodeCallInSlices(body: Uint8Array, maxDepth: number): Promise<XmlRpcCall> {
+  return toCall(await readDocumentInSlices(body, ROOT, maxDepth));
+}
+
+function toCall({ children }: DocumentContent): XmlRpcCall {
+  const [method, params = []] = children;
   if (typeof method !== "string" || method.trim() === "" || !isXmlRpcArray(params)) {
     throw new XmlRpcFormatError("The call names no method.");
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { decodeCall } from "./decode-call.js";
+import { BudgetSpentError, type ByteBudget } from "./byte-budget.js";
+import { decodeCallInSlices, type XmlRpcCall } from "./decode-call.js";
 import { encodeFault } from "./encode-fault.js";
 import { encodeResponse } from "./encode-response.js";
 import { XmlRpcFault } from "./fault.js";
@@ -11,7 +12,10 @@ import type { XmlRpcValue } from "./value.js";
 /** Who called. */
 export interface XmlRpcCallContext {
   readonly remoteAddress: string;
-  /** Aborted when the client leaves before its answer, and when the server closes over a running call. */
+  /**
+   * Aborted when the connection breaks before the answer, and when the server closes over a running call. Not when the
+   * client only ends its side: it may be waiting.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -30,6 +34,8 @@ export interface RequestRules {
   readonly dispatch: XmlRpcDispatch;
   readonly maxBodyBytes: number;
   readonly maxDepth: number;
+  /** Of all bodies that have arrived and are not calls yet. */
+  readonly bodies: ByteBudget;
   readonly onDefect: (error: unknown, method: string) => void;
   readonly onRefused?: ((reason: string, remoteAddress: string) => void) | undefined;
 }
@@ -57,7 +63,7 @@ export async function handleRequest(
     return;
   }
   try {
-    const call = decodeCall(await receiveBody(request, rules.maxBodyBytes), rules.maxDepth);
+    const call = await receiveCall(request, rules);
     const context = { remoteAddress, signal: signalOf(response) };
     await sendAnswer(request, response, await runCall(call.method, call.params, context, rules));
   } catch (error) {
@@ -68,6 +74,10 @@ export async function handleRequest(
       rules.onRefused?.(error.message, remoteAddress);
       response.setHeader("Connection", "close");
       sendRefusal(request, response, { status: 413, contentType: "text/xml", body: formatFault(error) });
+    } else if (error instanceof BudgetSpentError) {
+      rules.onRefused?.(error.message, remoteAddress);
+      response.setHeader("Connection", "close");
+      sendRefusal(request, response, { ...refuse(503, error.message), headers: { "Retry-After": "1" } });
     } else {
       throw error;
     }
@@ -94,9 +104,22 @@ function encodingOf(request: IncomingMessage): string {
   return (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
 }
 
-async function receiveBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const body = await readBody(request, maxBytes);
-  return GZIP.has(encodingOf(request)) ? unpackBody(body, maxBytes) : body;
+/** What a body and its unpacked form take of the budget is given back as soon as there is a call. */
+async function receiveCall(
+  request: IncomingMessage,
+  { maxBodyBytes, maxDepth, bodies }: RequestRules,
+): Promise<XmlRpcCall> {
+  const body = await readBody(request, maxBodyBytes, bodies);
+  let held = body.length;
+  try {
+    if (!GZIP.has(encodingOf(request))) return await decodeCallInSlices(body, maxDepth);
+    const unpacked = await unpackBody(body, maxBodyBytes);
+    bodies.take(unpacked.length);
+    held += unpacked.length;
+    return await decodeCallInSlices(unpacked, maxDepth);
+  } finally {
+    bodies.give(held);
+  }
 }
 
 /** Runs a call and shapes what comes of it, whatever that is, into a document. */

@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { ByteBudget } from "./byte-budget.js";
 import { Connections } from "./connections.js";
 import { handleRequest, type RequestRules, type XmlRpcDispatch } from "./handle-request.js";
 import { ListenError } from "./listen-error.js";
@@ -11,6 +12,8 @@ export interface XmlRpcServerOptions {
   readonly dispatch: XmlRpcDispatch;
   /** Of a request's body, packed as well as unpacked. */
   readonly maxBodyBytes: number;
+  /** Of all bodies that are arriving at once; what would be more is answered with status 503. */
+  readonly maxHeldBytes: number;
   /** Further connections are dropped. */
   readonly maxConnections: number;
   /** From a connection's start, or a request's first byte, to the end of its headers. */
@@ -59,7 +62,11 @@ const CHECK_INTERVAL_MS = 1000;
  * answered with status 413 and the connection ends. Nothing that a client sends ends the process.
  */
 export function createXmlRpcServer(options: XmlRpcServerOptions): XmlRpcServer {
-  const rules: RequestRules = { ...options, maxDepth: options.maxDepth ?? DEFAULT_MAX_DEPTH };
+  const rules: RequestRules = {
+    ...options,
+    maxDepth: options.maxDepth ?? DEFAULT_MAX_DEPTH,
+    bodies: new ByteBudget(options.maxHeldBytes),
+  };
   const connections = new Connections(options.requestTimeoutMs);
   const shortest = Math.min(options.headersTimeoutMs, options.requestTimeoutMs);
   const http = createServer({
@@ -69,6 +76,8 @@ export function createXmlRpcServer(options: XmlRpcServerOptions): XmlRpcServer {
     connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, Math.ceil(shortest / 2)),
   });
   http.maxConnections = options.maxConnections;
+  // A client may end its side once its call is sent, and still wait: Node would end ours too, and its answer be lost.
+  Object.assign(http, { httpAllowHalfOpen: true });
   // Closing, Node would cut connections whose answer is still on its way; `connections` knows which are idle.
   http.closeIdleConnections = () => undefined;
   connections.watch(http);

@@ -35,6 +35,7 @@ export async function startServer(
   const server = createXmlRpcServer({
     dispatch: echo,
     maxBodyBytes: 4_000_000,
+    maxHeldBytes: 64_000_000,
     maxConnections: 500,
     headersTimeoutMs: 10_000,
     requestTimeoutMs: 10_000,

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-type Piece =
+/** Text, or what is too long or too odd to be written down. */
+export type Piece =
   | string
   | { readonly repeat: string; readonly times: number }
   | { readonly hex: string }
@@ -14,8 +15,11 @@ export interface HostileRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly raw?: readonly Piece[];
   /** What the client does after sending; without it, it waits for what the server does. */
-  readonly then?: "end" | "reset";
-  /** A fault's code, an HTTP status, an answer, or the connection's end. */
+  readonly ending?: "end" | "reset";
+  /**
+   * `fault CODE`, an HTTP status, `answer`, `harmless` (an answer or a fault, but no defect of ours), or `closed` or
+   * `reset`: the connection's end.
+   */
   readonly expect: string;
 }
 

@@ -24,9 +24,9 @@ export class RawConnection {
     });
   }
 
-  static open(port: number): Promise<RawConnection> {
+  static open(port: number, host = "127.0.0.1"): Promise<RawConnection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
+      const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
       socket.once("error", reject);
       socket.once("connect", () => {
         socket.off("error", reject);
@@ -69,6 +69,11 @@ export class RawConnection {
 
   readOn(): void {
     this.#socket.resume();
+  }
+
+  /** Gives the connection up, as a process does that ends: what was sent still arrives. */
+  leave(): void {
+    this.#socket.destroy();
   }
 
   /** Resets the connection. */

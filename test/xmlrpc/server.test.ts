@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { decodeCallInSlices } from "../../shared/xmlrpc/decode-call.js";
 import { decodeResponse } from "../../shared/xmlrpc/decode-response.js";
 import { XmlRpcFault } from "../../shared/xmlrpc/fault.js";
 import type { XmlRpcDispatch } from "../../shared/xmlrpc/handle-request.js";
@@ -90,6 +91,43 @@ describe("a call", () => {
     await vi.waitFor(() => expect(signals).toHaveLength(1));
     connection.reset();
     await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true));
+  });
+
+  test("is answered although the client has ended its side while it ran", async () => {
+    const { dispatch, releases, signals } = heldDispatch();
+    const { port } = await startServer({ dispatch });
+    const connection = await RawConnection.open(port);
+    connection.send(GOOD_REQUEST);
+    connection.end();
+    await vi.waitFor(() => expect(releases).toHaveLength(1));
+    // A call of its own shows that the server has seen the end of ours.
+    expect((await postTo(port, "<")).status).toBe(200);
+    releases[0]?.();
+    await connection.until("the end", ({ closed }) => closed);
+    expect(connection.received).toContain("released");
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+  });
+
+  test("with a fault of any length is answered with its beginning", async () => {
+    const dispatch = () => Promise.reject(new XmlRpcFault(2, `no ${"x".repeat(1e6)}`));
+    const { port } = await startServer({ dispatch });
+    const answer = await (await postTo(port, GOOD_BODY)).text();
+    expect(answer).toContain("<string>no xxx");
+    expect(answer.length).toBeLessThan(2_000);
+  });
+
+  test("with a large body lets others have their turn while it is read", async () => {
+    const body = Buffer.from(callOf(`<array><data>${"<value/>".repeat(130_000)}</data></array>`));
+    const reading = decodeCallInSlices(body, 64);
+    let turns = 0;
+    const count = (): void => {
+      turns += 1;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    await reading;
+    clearImmediate(next);
+    expect(turns).toBeGreaterThan(10);
   });
 
   test("that was answered leaves its signal alone", async () => {
@@ -261,6 +299,26 @@ describe("a refusal", () => {
     expect(connection.received).toContain("The body is larger than 1000 bytes.");
   });
 
+  test("meets who sends more than there is room for beside the others, until these are done", async () => {
+    const { port } = await startServer({ maxHeldBytes: 100_000 });
+    const first = await RawConnection.open(port);
+    const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length:";
+    first.send(`${head} 60001\r\n\r\n${"x".repeat(60_000)}`);
+    const second = async (): Promise<string> => {
+      const connection = await RawConnection.open(port);
+      connection.send(`${head} 60000\r\nConnection: close\r\n\r\n${"x".repeat(60_000)}`);
+      await connection.until("an answer", ({ closed }) => closed);
+      return connection.received;
+    };
+    await vi.waitFor(async () => expect(await second()).toMatch(/^HTTP\/1\.1 503 /), { timeout: 60_000 });
+    const small = await postTo(port, GOOD_BODY);
+    expect(await small.text()).toContain("still here");
+    first.send("x");
+    await first.until("its answer", ({ received }) => received.includes("fault"));
+    expect(await second()).toMatch(/^HTTP\/1\.1 200 /);
+    first.reset();
+  });
+
   test("tells which HTTP method is allowed", async () => {
     const { port } = await startServer();
     const response = await fetch(`http://127.0.0.1:${port}/`);
@@ -282,6 +340,7 @@ describe("listening", () => {
     const other = createXmlRpcServer({
       dispatch: echo,
       maxBodyBytes: 1,
+      maxHeldBytes: 1,
       maxConnections: 1,
       headersTimeoutMs: 1000,
       requestTimeoutMs: 1000,
