@@ -1,28 +1,47 @@
-import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { ConfigError, type RawConfig, readConfigFile } from "./config-file.js";
 import { describeIssue } from "./wire-types.js";
+
+export { ConfigError } from "./config-file.js";
 
 /**
  * `vas.conf`: INI sections and keys as Vastsky installations have them, ours beside them. A key is overridden by the
- * environment variable `VAS_<SECTION>_<KEY>` in capitals. Durations are in seconds, sizes in GB.
+ * environment variable `VAS_<SECTION>_<KEY>` in capitals. Durations are in seconds, sizes in GB. docs/configuration.md is
+ * generated from the descriptions.
  */
 
 const text = z.string();
-const seconds = z.coerce
-  .number({ error: "must be a number of seconds" })
-  .min(0.01, { error: "must be positive" })
-  .max(31_536_000);
-const count = z.coerce
-  .number({ error: "must be a whole number" })
-  .int({ error: "must be a whole number" })
-  .min(0, { error: "must not be negative" })
-  .max(1_048_576);
-const positive = count.min(1, { error: "must be at least 1" });
-const port = positive.max(65_535, { error: "must be a port number" });
+
+/** A number in a range, read from its text; an empty text is none. The unit is for the docs. */
+function numeric(shape: RegExp, error: string, [least, most]: readonly [number, number], unit: string) {
+  const inRange = z.number().min(least, { error }).max(most, { error });
+  return text.regex(shape, { error }).transform(Number).pipe(inRange).meta({ unit });
+}
+const WHOLE = /^-?[0-9]{1,10}$/;
+const SECONDS = /^-?[0-9]{1,10}(?:\.[0-9]+)?$/;
+
+const seconds = numeric(
+  SECONDS,
+  "must be a number of seconds, 0.01 to 31536000",
+  [0.01, 31_536_000],
+  "seconds",
+);
+const count = numeric(WHOLE, "must be a whole number, 0 to 1048576", [0, 1_048_576], "");
+const positive = numeric(WHOLE, "must be a whole number, 1 to 1048576", [1, 1_048_576], "");
+/** No shorter than what a caller may wait for the end of its job. */
+const retention = numeric(
+  SECONDS,
+  "must be a number of seconds, 60 to 31536000",
+  [60, 31_536_000],
+  "seconds",
+);
+const kept = numeric(WHOLE, "must be a whole number, 1000 to 1048576", [1_000, 1_048_576], "");
+const port = numeric(WHOLE, "must be a port number, 1 to 65535", [1, 65_535], "");
 const flag = z
   .enum(["true", "false"], { error: "must be true or false" })
   .transform((value) => value === "true");
 const words = text.transform((value) => value.split(/[\s,]+/).filter((word) => word !== ""));
+const hosts = words.refine((list) => list.length >= 1, { error: "must name at least one address" });
 const addresses = words.refine((list) => list.length >= 1 && list.length <= 2, {
   error: "must be 1 or 2 addresses",
 });
@@ -35,74 +54,121 @@ const sizes = words
     },
   )
   .refine((list) => list.includes(1), { error: "must include 1, so that every volume can be cut exactly" })
-  .transform((list) => [...new Set(list)].sort((a, b) => b - a));
+  .transform((list) => [...new Set(list)].sort((a, b) => b - a))
+  .meta({ unit: "GB" });
+const iqnPrefix = text
+  .regex(/^(?:iqn\.)?[0-9]{4}-[0-9]{2}\.[^\s]+$/, { error: "must be like iqn.2010-10.com.example" })
+  .transform((value) => (value.startsWith("iqn.") ? value : `iqn.${value}`));
 
-const sections = {
+export const sections = {
   storage_manager: z.object({
-    /** Addresses at which agents and clients find the manager, tried in order. */
-    host_list: words.default(["127.0.0.1"]),
-    port: port.default(8881),
-    /** Address that the manager listens on. */
-    listen: text.default("127.0.0.1"),
-    database: text.default("/var/lib/vas/manager.db"),
-    extent_sizes_gb: sizes.default([10, 1]),
-    attach_timeout: seconds.default(60),
-    detach_timeout: seconds.default(60),
-    /** Deadline of one call to an agent. */
-    agent_timeout: seconds.default(10),
-    /** Period of the check that all servers answer. */
-    server_check_interval: seconds.default(30),
-    /** Pause before a server that did not answer is asked once more. */
-    server_check_retry: seconds.default(10),
-    /** How long a silent server may stay away before its members are replaced elsewhere. */
-    replace_after: seconds.default(600),
-    /** With this many storage servers silent nothing is replaced automatically; 0 = half of them, rounded up. */
-    max_silent_servers: count.default(0),
-    /** Period of the reconcilers, which also run at each event. */
-    reconcile_interval: seconds.default(5),
-    max_retry_pause: seconds.default(60),
-    max_resync_tasks: positive.default(16),
-    max_shred_tasks: positive.default(72),
-    max_shred_tasks_per_server: positive.default(20),
-    /** A new disk becomes usable in steps of this size. */
-    shred_slice_gb: positive.default(64),
+    host_list: hosts
+      .default(["127.0.0.1"])
+      .describe("addresses at which agents and clients find the manager, tried in order"),
+    port: port.default(8881).describe("port of the manager"),
+    listen: text.default("127.0.0.1").describe("address that the manager listens on"),
+    database: text.default("/var/lib/vas/manager.db").describe("file of the manager's database"),
+    extent_sizes_gb: sizes
+      .default([10, 1])
+      .describe("sizes of the pieces that volumes are cut into, 1 among them"),
+    attach_timeout: seconds.default(60).describe("how long an attach may take"),
+    detach_timeout: seconds.default(60).describe("how long a detach may take"),
+    agent_timeout: seconds.default(10).describe("deadline of one call to an agent or to the manager"),
+    server_check_interval: seconds.default(30).describe("period of the check that all servers answer"),
+    server_check_retry: seconds
+      .default(10)
+      .describe("pause before a server that did not answer is asked once more"),
+    replace_after: seconds
+      .default(600)
+      .describe("how long a silent server may stay away before its members are replaced elsewhere"),
+    max_silent_servers: count
+      .default(0)
+      .describe(
+        "with this many storage servers silent nothing is replaced automatically; 0 = half of them, rounded up",
+      ),
+    reconcile_interval: seconds
+      .default(5)
+      .describe("period of the reconcilers, which also run at each event"),
+    max_retry_pause: seconds.default(60).describe("longest pause between two attempts of a job"),
+    max_resync_tasks: positive.default(16).describe("resyncs at once in the cluster"),
+    max_shred_tasks: positive.default(72).describe("shreds at once in the cluster"),
+    max_shred_tasks_per_server: positive.default(20).describe("shreds at once on one storage server"),
+    shred_slice_gb: positive
+      .default(64)
+      .meta({ description: "a new disk becomes usable in steps of this size", unit: "GB" }),
+    event_retention: retention
+      .default(604_800)
+      .describe("how long what happened can be looked at: events, and jobs that have ended"),
+    max_events: kept
+      .default(100_000)
+      .describe(
+        "the newest so many events, and so many jobs that have ended, are kept; older ones go before their time",
+      ),
   }),
   hsvr_agent: z.object({
-    port: port.default(8882),
-    /** Addresses of this head server on the data network; the agent listens on each. */
-    listen: addresses.default(["127.0.0.1"]),
-    state_dir: text.default("/var/lib/vas/head"),
-    /** Where the volumes' sockets are. */
-    run_dir: text.default("/run/vas"),
-    /** Address of the TCP exports of volumes; empty = Unix sockets only. */
-    nbd_listen: text.default(""),
-    /** A member that does not answer for this long is reported as failed. */
-    member_timeout: seconds.default(10),
-    /** A snapshot whose space can't be written to for this long is given up, so that its origin goes on. */
-    snapshot_timeout: seconds.default(30),
-    /** Instead of the machine's boot id, for agents that share a machine. */
-    boot_id: text.default(""),
+    port: port.default(8882).describe("port of the head server's agent"),
+    listen: addresses
+      .default(["127.0.0.1"])
+      .describe("addresses of this head server on the data network, one or two; the agent listens on each"),
+    state_dir: text.default("/var/lib/vas/head").describe("folder of the agent's durable state"),
+    run_dir: text.default("/run/vas").describe("where the volumes' sockets are"),
+    nbd_listen: text.default("").describe("address of the TCP exports of volumes; empty = Unix sockets only"),
+    member_timeout: seconds
+      .default(10)
+      .describe("a member that does not answer for this long is reported as failed"),
+    snapshot_timeout: seconds
+      .default(30)
+      .describe(
+        "a snapshot whose space can't be written to for this long is given up, so that its origin goes on",
+      ),
+    boot_id: text.default("").describe("instead of the machine's boot id, for agents that share a machine"),
   }),
   ssvr_agent: z.object({
-    port: port.default(8883),
-    listen: addresses.default(["127.0.0.1"]),
-    /** First port of the disk exports: disk number n of this server is at nbd_port + n. */
-    nbd_port: port.default(10809),
-    state_dir: text.default("/var/lib/vas/storage"),
-    /** Files or block devices to offer, absolute paths. */
-    disks: words.default([]),
-    /** Use disks even if they carry data that is not ours. It will be overwritten. */
-    force: flag.default(false),
-    zone: text.default(""),
-    boot_id: text.default(""),
-    scrub_interval: count.default(0),
-    /** MiB a second that zeroing a disk, and reading it back, may load it with; holes count little. 0 = no limit. */
-    shred_rate_mb: count.default(0),
-    /** Space that was zeroed is read back before it counts as shredded. */
-    shred_verify: flag.default(false),
+    port: port.default(8883).describe("port of the storage server's agent"),
+    listen: addresses
+      .default(["127.0.0.1"])
+      .describe(
+        "addresses of this storage server on the data network, one or two; the agent listens on each",
+      ),
+    nbd_port: port
+      .default(10809)
+      .describe("first port of the disk exports: disk number n of this server is at nbd_port + n"),
+    state_dir: text.default("/var/lib/vas/storage").describe("folder of the agent's durable state"),
+    disks: words.default([]).describe("files or block devices to offer, absolute paths"),
+    force: flag
+      .default(false)
+      .describe(
+        "use disks even if they carry data that is not ours, or are labelled as disks that the manager does not know, as those that were deleted. It will be overwritten. Never set it for a manager that was restored from an old backup: it may not know disks with data",
+      ),
+    zone: text
+      .default("")
+      .describe("servers of one zone may fail together; copies are put in different ones"),
+    boot_id: text.default("").describe("instead of the machine's boot id, for agents that share a machine"),
+    scrub_interval: count.default(0).describe("for scrubbing, which is not there yet; nothing uses it"),
+    shred_rate_mb: count.default(0).meta({
+      description:
+        "what zeroing a disk, and reading it back, may load it with; holes count little. 0 = no limit",
+      unit: "MiB a second",
+    }),
+    shred_verify: flag
+      .default(false)
+      .describe("space that was zeroed is read back before it counts as shredded"),
   }),
-  iscsi: z.object({ iqn_prefix: text.default("iqn.2010-10.com.example.vas") }),
-  log: z.object({ format: z.enum(["json", "pretty"]).default("json"), level: text.default("info") }),
+  iscsi: z.object({
+    iqn_prefix: iqnPrefix
+      .default("iqn.2010-10.com.example.vas")
+      .describe("prefix of iSCSI names, with or without `iqn.`; kept for installations that have it"),
+  }),
+  log: z.object({
+    format: z
+      .enum(["json", "pretty"])
+      .default("json")
+      .describe("lines for machines (json) or for people (pretty)"),
+    level: z
+      .enum(["trace", "debug", "info", "warn", "error", "fatal"])
+      .default("info")
+      .describe("what is less important is not logged"),
+  }),
 } as const;
 
 type SectionName = keyof typeof sections;
@@ -114,57 +180,14 @@ export interface Config {
   readonly ssvr_agent: Settings<"ssvr_agent">;
   readonly iscsi: Settings<"iscsi">;
   readonly log: Settings<"log">;
+  /** What the file has and nothing uses, a sentence each: to be logged once. */
+  readonly ignored: readonly string[];
 }
 
-/** A configuration that can't be used; the message names the file, the line and what to do. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
-
-interface RawValue {
-  readonly value: string;
-  /** `FILE line N`, or the environment variable. */
-  readonly where: string;
-}
-type RawConfig = Map<SectionName, Map<string, RawValue>>;
-
-function isSection(name: string): name is SectionName {
-  return Object.hasOwn(sections, name);
-}
-
-function parseIni(content: string, file: string): RawConfig {
-  const raw: RawConfig = new Map();
-  let section: SectionName | undefined;
-  for (const [index, line] of content.split(/\r?\n/).entries()) {
-    const where = `${file} line ${index + 1}`;
-    const trimmed = line.trim();
-    if (trimmed === "" || trimmed.startsWith("#") || trimmed.startsWith(";")) continue;
-    const header = /^\[([^\]]+)\]$/.exec(trimmed)?.[1]?.trim();
-    if (header !== undefined) {
-      if (!isSection(header)) {
-        throw new ConfigError(
-          `${where}: there is no section [${header}]; known are ${Object.keys(sections).join(", ")}`,
-        );
-      }
-      section = header;
-      continue;
-    }
-    const pair = /^([^=:]+?)\s*[=:]\s*(.*)$/.exec(trimmed);
-    if (pair === null) throw new ConfigError(`${where}: expected "key = value", found "${trimmed}"`);
-    if (section === undefined)
-      throw new ConfigError(`${where}: a key must stand below a section such as [storage_manager]`);
-    const [, key = "", value = ""] = pair;
-    if (!Object.hasOwn(sections[section].shape, key)) {
-      throw new ConfigError(
-        `${where}: [${section}] has no key "${key}"; known are ${Object.keys(sections[section].shape).join(", ")}`,
-      );
-    }
-    const entries = raw.get(section) ?? new Map<string, RawValue>();
-    entries.set(key, { value, where });
-    raw.set(section, entries);
-  }
-  return raw;
-}
+/** The keys of each section. */
+const sectionKeys: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries(sections).map(([name, section]) => [name, Object.keys(section.shape)]),
+);
 
 function readSection<S extends SectionName>(name: S, raw: RawConfig, env: NodeJS.ProcessEnv): Settings<S> {
   const values: Record<string, string> = {};
@@ -187,6 +210,7 @@ function readSection<S extends SectionName>(name: S, raw: RawConfig, env: NodeJS
       `${origins[key] ?? name}: ${describeIssue(parsed.error)} (found "${values[key] ?? ""}")`,
     );
   }
+  for (const value of Object.values(parsed.data)) Object.freeze(value);
   return Object.freeze(parsed.data) as Settings<S>;
 }
 
@@ -197,22 +221,13 @@ function readSection<S extends SectionName>(name: S, raw: RawConfig, env: NodeJS
  * @throws ConfigError with a sentence that names the file and line.
  */
 export function loadConfig(path: string | undefined, env: NodeJS.ProcessEnv): Config {
-  let content = "";
-  if (path !== undefined) {
-    try {
-      content = readFileSync(path, "utf8");
-    } catch (error) {
-      throw new ConfigError(
-        `can't read the configuration ${path}: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    }
-  }
-  const raw = parseIni(content, path ?? "");
+  const { raw, ignored } = readConfigFile(path, sectionKeys);
   return Object.freeze({
     storage_manager: readSection("storage_manager", raw, env),
     hsvr_agent: readSection("hsvr_agent", raw, env),
     ssvr_agent: readSection("ssvr_agent", raw, env),
     iscsi: readSection("iscsi", raw, env),
     log: readSection("log", raw, env),
+    ignored,
   });
 }

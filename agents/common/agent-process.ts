@@ -44,6 +44,7 @@ export async function runAgent(
     return;
   }
   const log = createLog(program, config.log.format, config.log.level);
+  for (const sentence of config.ignored) log.warn(sentence);
   const ending = waitForSignal();
   try {
     const agent = await start(config, log);
