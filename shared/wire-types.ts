@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isIP, isIPv6, SocketAddress } from "node:net";
 import { z } from "zod";
 import { MAX_ID } from "./ids.js";
 
@@ -24,12 +24,19 @@ export const volumeName = z
     error: 'must not look like an id ("lvol-" and hex digits)',
   });
 
+/** One spelling for each address: a server is known again by it. What is none, or has a zone, stays as it is. */
+function spellAddress(text: string): string {
+  if (!isIPv6(text) || text.includes("%")) return text;
+  return new SocketAddress({ address: text, family: "ipv6" }).address;
+}
+
 /** 1 to 2 IPv4 or IPv6 addresses, without a repetition. */
 export const dataAddresses = z
   .array(
     z
       .string({ error: "must be an array of strings" })
-      .refine((text) => isIP(text) !== 0, { error: "must be an IPv4 or IPv6 address" }),
+      .refine((text) => isIP(text) !== 0, { error: "must be an IPv4 or IPv6 address" })
+      .overwrite(spellAddress),
     {
       error: "must be an array of 1 or 2 addresses",
     },

@@ -2,18 +2,26 @@ import { z } from "zod";
 import { MAX_EVENT_ID } from "../ids.js";
 import { extentNode, snapshotNode, volumeNode } from "../layout-tree.js";
 import { wireCounter, wireId, wireInt } from "../wire-types.js";
-import { method } from "./method.js";
+import { method, type Sent } from "./method.js";
 
+const nothing = z.literal(0).describe("0: accepted");
+const status = z.number().int().describe("0 NONE, 1 PENDING, 2 PROGRESS, 3 DONE, 4 CANCELED, 5 ERROR");
+const errno = z.number().int().describe("errno, 0 if it went well");
+
+const eventReport = z.tuple([status, errno]).describe("status and result");
 /** `[status, result]`: an EventStatus and an errno. */
-export type EventReport = readonly [status: number, result: number];
+export type EventReport = Sent<z.infer<typeof eventReport>>;
+
+const eventProgress = z
+  .object({
+    status,
+    result: errno,
+    sentence: z.string().describe("what went wrong; empty if nothing did"),
+    progress: z.number().describe("percent, or -1 where it is not known"),
+  })
+  .describe("how far it is");
 /** Answer of the waiting form: what happened, in words if it failed, and how far it is. */
-export interface EventProgress {
-  readonly status: number;
-  readonly result: number;
-  readonly sentence: string;
-  /** Percent, or -1 where it is not known. */
-  readonly progress: number;
-}
+export type EventProgress = Sent<z.infer<typeof eventProgress>>;
 
 /** Sent with each call, so that an agent refuses the manager of another cluster, and an older one (rule R13). */
 const sender = { cluster: z.string().optional(), serial: wireCounter.optional() };
@@ -21,22 +29,22 @@ const eventid = wireInt.min(1).max(MAX_EVENT_ID);
 const epoch = wireCounter;
 
 const common = {
-  helloWorld: method<0>()({
+  helloWorld: method({
     params: z.object({}),
-    returns: "int",
-    errors: [],
+    result: nothing,
+    errors: {},
     help: "Answers 0: the agent lives.",
   }),
-  getEventStatus: method<EventReport>()({
+  getEventStatus: method({
     params: z.object({ ...sender, eventid }),
-    returns: "array",
-    errors: ["EINVAL"],
+    result: eventReport,
+    errors: {},
     help: "Status and result of an event. DONE and ERROR are told once, after that NONE.",
   }),
-  waitEvent: method<EventProgress>()({
+  waitEvent: method({
     params: z.object({ ...sender, eventid, timeout_ms: wireInt.min(0).max(60_000) }),
-    returns: "struct",
-    errors: ["EINVAL"],
+    result: eventProgress,
+    errors: {},
     help: "Answers when the event is DONE or ERROR, or at the time-out. May be asked again: forgets nothing.",
   }),
 } as const;
@@ -61,7 +69,7 @@ const shredTarget = {
 
 export const storageAgentMethods = {
   ...common,
-  grantExtents: method<0>()({
+  grantExtents: method({
     params: z.object({
       ...sender,
       lvolid: wireId,
@@ -70,45 +78,53 @@ export const storageAgentMethods = {
       version: wireCounter,
       extents: z.array(grantedExtent),
     }),
-    returns: "int",
-    errors: ["EINVAL", "ENOENT", "ESTALE", "EBUSY"],
+    result: nothing,
+    errors: {
+      ENOENT: "what it names is not there",
+      ESTALE: "a newer epoch, version or generation is known",
+      EBUSY: "it is in use",
+    },
     help: "Lets the holder of a volume's epoch read and write these extents of this server, and no others.",
   }),
-  revokeEpoch: method<0>()({
+  revokeEpoch: method({
     params: z.object({ ...sender, lvolid: wireId, epoch }),
-    returns: "int",
-    errors: ["EINVAL", "EAGAIN"],
+    result: nothing,
+    errors: { EAGAIN: "requests of the epoch still run" },
     help: "Closes an epoch of a volume, and all before it, for ever. Answered when none of its requests can reach a disk.",
   }),
-  registerShredRequest: method<0>()({
+  registerShredRequest: method({
     params: z.object({ ...sender, eventid, ...shredTarget, generation: wireCounter.optional() }),
-    returns: "int",
-    errors: ["EINVAL", "ENOENT", "ESTALE", "EBUSY"],
+    result: nothing,
+    errors: {
+      ENOENT: "what it names is not there",
+      ESTALE: "a newer epoch, version or generation is known",
+      EBUSY: "it is in use",
+    },
     help: "Starts to overwrite an extent with zeros.",
   }),
-  getShredStatus: method<EventProgress>()({
+  getShredStatus: method({
     params: z.object({ ...sender, ...shredTarget }),
-    returns: "struct",
-    errors: ["EINVAL", "ENOENT"],
+    result: eventProgress,
+    errors: { ENOENT: "what it names is not there" },
     help: "What became of the shred of this extent and generation, whatever its event id was.",
   }),
 } as const;
 
 export const headAgentMethods = {
   ...common,
-  attachLogicalVolume: method<0>()({
+  attachLogicalVolume: method({
     params: z.object({ ...sender, eventid, epoch: epoch.optional(), lvolstruct: volumeNode }),
-    returns: "int",
-    errors: ["EINVAL", "EBUSY", "ESTALE"],
+    result: nothing,
+    errors: { EBUSY: "it is in use", ESTALE: "a newer epoch, version or generation is known" },
     help: "Starts to serve a volume.",
   }),
-  detachLogicalVolume: method<0>()({
+  detachLogicalVolume: method({
     params: z.object({ ...sender, eventid, epoch: epoch.optional(), lvolstruct: volumeNode }),
-    returns: "int",
-    errors: ["EINVAL"],
+    result: nothing,
+    errors: {},
     help: "Flushes a volume and ends serving it; its event fails with EBUSY while a client uses it.",
   }),
-  replaceMirrorDisk: method<0>()({
+  replaceMirrorDisk: method({
     params: z.object({
       ...sender,
       eventid,
@@ -120,11 +136,11 @@ export const headAgentMethods = {
       add: extentNode,
       remove: z.union([extentNode, z.object({ lvolid: z.literal(0) })]),
     }),
-    returns: "int",
-    errors: ["EINVAL", "ENOENT"],
+    result: nothing,
+    errors: { ENOENT: "what it names is not there" },
     help: "Takes one member out of a mirror, and copies the mirror's content to another (or to the same one).",
   }),
-  createSnapshot: method<0>()({
+  createSnapshot: method({
     params: z.object({
       ...sender,
       eventid,
@@ -133,11 +149,11 @@ export const headAgentMethods = {
       epoch,
       lvolstruct: snapshotNode,
     }),
-    returns: "int",
-    errors: ["EINVAL", "ENOENT"],
+    result: nothing,
+    errors: { ENOENT: "what it names is not there" },
     help: "Takes a snapshot of a volume that is served: its instant is before the event is DONE.",
   }),
-  deleteSnapshot: method<0>()({
+  deleteSnapshot: method({
     params: z.object({
       ...sender,
       eventid,
@@ -146,8 +162,8 @@ export const headAgentMethods = {
       epoch,
       snapshot_lvolid: wireId,
     }),
-    returns: "int",
-    errors: ["EINVAL"],
+    result: nothing,
+    errors: {},
     help: "Ends a snapshot of a volume; its event fails with EBUSY while a client uses it. DONE as well if it is not there.",
   }),
 } as const;

@@ -23,8 +23,8 @@ export function readStruct(name: string, given: readonly XmlRpcValue[]): XmlRpcS
 }
 
 /** The typed parameters of a call. @throws VasError EINVAL, naming the member that is wrong. */
-export function parseParams(method: Method, struct: XmlRpcStruct): unknown {
-  const parsed = method.params.safeParse(struct);
+export function parseParams(method: Method, given: XmlRpcStruct | readonly XmlRpcValue[]): unknown {
+  const parsed = method.params.safeParse(given);
   if (!parsed.success) throw new VasError("EINVAL", describeIssue(parsed.error));
   return parsed.data;
 }

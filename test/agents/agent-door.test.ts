@@ -11,12 +11,12 @@ import { createXmlRpcClient } from "../../shared/xmlrpc/client.js";
 import type { XmlRpcStruct } from "../../shared/xmlrpc/value.js";
 import { tempFolder } from "./temp-folder.js";
 
-const row = { returns: "int", errors: [], help: "" } as const;
+const row = { result: z.number(), errors: {}, help: "" } as const;
 const methods = {
-  helloWorld: method<number>()({ params: z.object({}), ...row }),
-  double: method<number>()({ params: z.object({ value: wireId }), ...row }),
-  refuse: method<number>()({ params: z.object({}), ...row }),
-  fail: method<number>()({ params: z.object({}), ...row }),
+  helloWorld: method({ params: z.object({}), ...row }),
+  double: method({ params: z.object({ value: wireId }), ...row }),
+  refuse: method({ params: z.object({}), ...row }),
+  fail: method({ params: z.object({}), ...row }),
 };
 
 async function openDoor(identityFile = join(tempFolder(), "identity.json")) {

@@ -4,9 +4,9 @@ import { type ClusterOptions, type ClusterPlan, MANAGER_PORT, planCluster } from
 import { killAll } from "../../cli/local/processes.js";
 import type { ServerPlan } from "../../cli/local/server.js";
 import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
-import type {
-  ClusterStatus,
-  ManagerMethodName,
+import {
+  type ClusterStatus,
+  type ManagerMethodName,
   managerMethods,
 } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf, ResultOf } from "../../shared/methods/method.js";
@@ -162,8 +162,12 @@ export class TestCluster {
   }
 
   /** Calls the manager's API; `ver` is added. */
-  readonly api: Api = async (method, params) =>
-    (await this.raw(method, { ver: XMLRPC_VERSION, ...params })) as never;
+  readonly api: Api = async (method, params) => {
+    const answer = await this.raw(method, { ver: XMLRPC_VERSION, ...params });
+    // What travels is what the table of methods says.
+    managerMethods[method].result.parse(answer);
+    return answer as never;
+  };
 
   /** Calls the manager with exactly these members, right or wrong. */
   raw(method: string, members: XmlRpcStruct): Promise<XmlRpcValue> {
