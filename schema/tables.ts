@@ -17,7 +17,7 @@ export interface MetaRow {
   value: string;
 }
 
-/** Next number of each sequence: `hsvr`, `ssvr`, `pdsk`, `lvol` (volumes, mirrors and extents), `event`, `bind`. */
+/** Next number of each sequence: `hsvr`, `ssvr`, `pdsk`, `lvol` (volumes, mirrors and extents), `event`, `bind`, `commit`. */
 export interface SequenceRow {
   name: string;
   next: number;
@@ -63,8 +63,14 @@ export interface DiskRow {
   nbd_port: number;
   /** The highest extent generation given out on this disk (rule R4). */
   generation: number;
-  /** Known bad blocks: when the disk comes back it is LOW, not HIGH. */
+  /** Number of its rows of `bad_block`: with any, the disk comes back as LOW, not HIGH. */
   bad_blocks: number;
+}
+
+/** A block, of the size of an extent unit, that was reported as bad. */
+export interface BadBlockRow {
+  pdskid: number;
+  block: number;
 }
 
 /** Clean space of a disk: zeros on all of it. Adjacent ranges are merged. */
@@ -134,6 +140,8 @@ export interface MirrorRow {
   length: number;
   /** Membership version (rule R1). */
   version: number;
+  /** Members were taken from it without a replacement; cleared when it has its redundancy of live members again. */
+  short: 0 | 1;
 }
 
 /** Work that the manager has to see through, written in the transaction that it follows from. */
@@ -159,8 +167,11 @@ export interface JobRow {
   finished_at: number | null;
   /** errno name of a FAILED job's outcome; empty otherwise. */
   result: string;
+  /** What it is about, for people, who may ask when that is gone: `dext-00000005 on pdsk-00000001 (10 GB)`. */
+  description: string;
 }
 
+/** What happened in one instant. What takes its time is a job, and is listed with these. */
 export interface EventRow {
   seq: number;
   time: number;
@@ -179,6 +190,7 @@ export interface Database {
   storage_server: StorageServerRow;
   server_address: ServerAddressRow;
   disk: DiskRow;
+  bad_block: BadBlockRow;
   free_range: FreeRangeRow;
   extent: ExtentRow;
   volume: VolumeRow;

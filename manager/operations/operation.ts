@@ -1,6 +1,8 @@
 import type { Clock } from "../../shared/clock.js";
 import type { Config } from "../../shared/config.js";
-import type { Store, Tx } from "../store/open-store.js";
+import type { CommitNote, Store, Tx } from "../store/open-store.js";
+
+export type { CommitNote };
 
 /** What an operation may know besides the state and its parameters. */
 export interface OperationContext {
@@ -25,21 +27,50 @@ export class Executor {
     private readonly clock: Clock,
     private readonly serial: number,
     private readonly settings: Config["storage_manager"],
-    /** Called after each commit: a hint that there may be new jobs. The rows are the truth. */
+    /** Called after each commit that changed something: a hint that there may be new jobs. The rows are the truth. */
     private readonly afterCommit: () => void,
+    /** Is told of each commit that changed something, after it: for the log. */
+    private readonly onCommit?: (number: number, operation: string, params: unknown) => void,
   ) {}
 
-  /** @throws VasError, after which nothing has changed. */
-  async run<Params, Result>(operation: Operation<Params, Result>, params: Params): Promise<Result> {
-    const context = { now: this.clock.now(), serial: this.serial, settings: this.settings };
-    const result = await this.store.transaction((tx) => operation(tx, params, context));
-    this.afterCommit();
+  /**
+   * @param note is told the number of the commit.
+   * @throws VasError, after which nothing has changed.
+   */
+  async run<Params, Result>(
+    operation: Operation<Params, Result>,
+    params: Params,
+    note?: (commit: CommitNote) => void,
+  ): Promise<Result> {
+    let isNew = false;
+    const result = await this.runQuietly(operation, params, (commit) => {
+      isNew = commit.isNew;
+      note?.(commit);
+    });
+    if (isNew) this.afterCommit();
     return result;
   }
 
   /** The same without the hint: for operations that only read, and for those that may find nothing to do. */
-  async runQuietly<Params, Result>(operation: Operation<Params, Result>, params: Params): Promise<Result> {
+  async runQuietly<Params, Result>(
+    operation: Operation<Params, Result>,
+    params: Params,
+    note?: (commit: CommitNote) => void,
+  ): Promise<Result> {
     const context = { now: this.clock.now(), serial: this.serial, settings: this.settings };
-    return this.store.transaction((tx) => operation(tx, params, context));
+    let commit: CommitNote | undefined;
+    const result = await this.store.transaction(
+      (tx) => operation(tx, params, context),
+      (noted) => {
+        commit = noted;
+        // Its own number counts only once it is committed.
+        if (!noted.isNew) note?.(noted);
+      },
+    );
+    if (commit?.isNew) {
+      note?.(commit);
+      this.onCommit?.(commit.number, operation.name, params);
+    }
+    return result;
   }
 }

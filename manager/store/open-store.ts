@@ -10,9 +10,17 @@ import type { Milliseconds } from "../../shared/units.js";
 import { explainFailure } from "./disk-full.js";
 import { type DatabaseHold, holdDatabase } from "./hold-database.js";
 import { migrate } from "./migrate.js";
+import { lastCommitNumber, takeCommitNumber } from "./sequences.js";
 import { SqliteDialect } from "./sqlite-dialect.js";
 
 export type Tx = Transaction<Database>;
+
+/** Where a transaction stands in the order of all commits, which are numbered from 1 for the life of the database. */
+export interface CommitNote {
+  readonly number: number;
+  /** True if that is its own commit; false if it changed nothing, and this is the last one that it saw. */
+  readonly isNew: boolean;
+}
 
 /** The manager's state. */
 export interface Store {
@@ -22,9 +30,10 @@ export interface Store {
    * Runs `work` alone: no other transaction or statement comes between its own. Commits when it resolves; when it
    * rejects, nothing has changed. What is committed survives a kill and a power cut. Inside, use `tx` only.
    *
+   * @param note is told the last commit before it, and then, just before it commits, its own if it changed something.
    * @throws what `work` throws; VasError ENOSPC if the manager's disk is full.
    */
-  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Tx) => Promise<T>, note?: (commit: CommitNote) => void): Promise<T>;
 
   /** Waits for the transactions that were begun, then closes the file and gives up the hold on it. */
   close(): Promise<void>;
@@ -45,14 +54,16 @@ export async function openStore(path: string, log?: Log): Promise<Store> {
   const hold = holdDatabase(file);
   let db: Kysely<Database> | undefined;
   try {
-    db = new Kysely<Database>({ dialect: new SqliteDialect(openDurably(file)) });
+    const sqlite = openDurably(file);
+    db = new Kysely<Database>({ dialect: new SqliteDialect(sqlite) });
     await migrate(db, migrations, file, log);
+    const changes = sqlite.prepare("SELECT total_changes()").pluck();
+    return new SqliteStore(db, hold, file, () => changes.get() as number);
   } catch (error) {
     await db?.destroy();
     hold.release();
     throw error;
   }
-  return new SqliteStore(db, hold, file);
 }
 
 class SqliteStore implements Store {
@@ -62,11 +73,22 @@ class SqliteStore implements Store {
     readonly db: Kysely<Database>,
     readonly hold: DatabaseHold,
     readonly path: string,
+    /** Rows that this connection has changed since it was opened, those of rolled back transactions too. */
+    private readonly countChanges: () => number,
   ) {}
 
-  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: Tx) => Promise<T>, note?: (commit: CommitNote) => void): Promise<T> {
     try {
-      return await this.db.transaction().execute(work);
+      return await this.db.transaction().execute(async (tx) => {
+        const before = this.countChanges();
+        if (note !== undefined) note({ number: await lastCommitNumber(tx), isNew: false });
+        const result = await work(tx);
+        if (this.countChanges() !== before) {
+          const number = await takeCommitNumber(tx);
+          note?.({ number, isNew: true });
+        }
+        return result;
+      });
     } catch (error) {
       throw explainFailure(error, this.path);
     }

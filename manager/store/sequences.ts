@@ -37,22 +37,32 @@ export async function takeEventId(tx: Tx): Promise<number> {
 }
 
 /** Numbers the attaches of the cluster. */
-export async function takeBindNumber(tx: Tx): Promise<number> {
+export const takeBindNumber = (tx: Tx): Promise<number> => takeNumber(tx, "bind");
+
+/** The number of the newest attach; 0 if there was none. */
+export const lastBindNumber = (tx: Tx): Promise<number> => lastNumber(tx, "bind");
+
+/** Numbers the commits of the database. */
+export const takeCommitNumber = (tx: Tx): Promise<number> => takeNumber(tx, "commit");
+
+/** The number of the newest commit; 0 if there was none. */
+export const lastCommitNumber = (tx: Tx): Promise<number> => lastNumber(tx, "commit");
+
+async function takeNumber(tx: Tx, name: "bind" | "commit"): Promise<number> {
   const { next } = await tx
     .updateTable("sequence")
     .set({ next: sql<number>`next + 1` })
-    .where("name", "=", "bind")
+    .where("name", "=", name)
     .returning("next")
     .executeTakeFirstOrThrow();
   return next - 1;
 }
 
-/** The number of the newest attach; 0 if there was none. */
-export async function lastBindNumber(tx: Tx): Promise<number> {
+async function lastNumber(tx: Tx, name: "bind" | "commit"): Promise<number> {
   const { next } = await tx
     .selectFrom("sequence")
     .select("next")
-    .where("name", "=", "bind")
+    .where("name", "=", name)
     .executeTakeFirstOrThrow();
   return next - 1;
 }
