@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
+import { healMirrors } from "../../manager/jobs/reconcilers/heal-mirrors.js";
+import { Notices } from "../../manager/jobs/reconcilers/notices.js";
 import { SilenceWatch } from "../../manager/jobs/reconcilers/silence.js";
+import { listEvents } from "../../manager/operations/list-events.js";
+import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
+import { State } from "./state.js";
 
 const SERVERS = [1, 2, 3, 4];
 
@@ -35,4 +40,27 @@ test("while half of the servers are silent nothing is replaced, nor when they ar
   expect(assess(1001, [4])).toEqual({ brake: false, tooLong: [] });
   expect(assess(1099, [4])).toEqual({ brake: false, tooLong: [] });
   expect(assess(1100, [4])).toEqual({ brake: false, tooLong: [4] });
+});
+
+test("that nothing is replaced, and that it is again, are events, each told once", async () => {
+  const state = await State.open();
+  for (let number = 1; number <= 4; number += 1) await state.addServer(number, 4);
+  const clock = { now: () => state.now, monotonic: () => state.now };
+  const silence = new SilenceWatch(clock, { replaceAfter: 100, maxSilent: 0 });
+  const brakes = async (): Promise<string[]> => {
+    await healMirrors(state.executor, silence, new Notices());
+    await healMirrors(state.executor, silence, new Notices());
+    const events = await state.run(listEvents, { progressOf: () => -1 });
+    return events
+      .map(({ sentence }) => sentence)
+      .filter((sentence) => sentence.includes("replaced automatically"));
+  };
+  await state.run(markSilent, { kind: "storage", id: 1 });
+  expect(await brakes()).toEqual([]);
+  await state.run(markSilent, { kind: "storage", id: 2 });
+  const on =
+    "2 storage servers are silent: the fault is likely on the manager's side, so nothing is replaced automatically";
+  expect(await brakes()).toEqual([on]);
+  await state.run(markHeard, { kind: "storage", id: 2 });
+  expect(await brakes()).toEqual([on, "1 storage server is silent: copies are replaced automatically again"]);
 });

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { healMirror } from "../../operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../operations/list-mirrors-to-heal.js";
 import type { Executor } from "../../operations/operation.js";
+import { recordBrake } from "../../operations/record-brake.js";
 import type { Notices } from "./notices.js";
 import type { SilenceWatch } from "./silence.js";
 
@@ -17,7 +18,8 @@ export async function healMirrors(
   notices: Notices,
 ): Promise<boolean> {
   const { mirrorids, servers } = await executor.runQuietly(listMirrorsToHeal, {});
-  const { tooLong, brake } = silence.assess(servers);
+  const { tooLong, brake, isNews, silent } = silence.assess(servers);
+  if (isNews) await executor.runQuietly(recordBrake, { isOn: brake, silent });
   notices.set(
     "brake",
     brake

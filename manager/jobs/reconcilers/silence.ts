@@ -13,6 +13,9 @@ export interface Silence {
   readonly tooLong: ReadonlySet<number>;
   /** So many servers are silent that the fault is likely on the manager's side. */
   readonly brake: boolean;
+  /** It was otherwise the last time. */
+  readonly isNews: boolean;
+  readonly silent: number;
 }
 
 /**
@@ -21,6 +24,7 @@ export interface Silence {
  */
 export class SilenceWatch {
   readonly #since = new Map<number, Milliseconds>();
+  #brake = false;
 
   constructor(
     private readonly clock: Clock,
@@ -39,6 +43,8 @@ export class SilenceWatch {
     // When the fault is over, the servers are heard of one after the other: the last ones are given their time as well.
     if (brake) for (const id of silent) this.#since.set(id, now);
     const tooLong = silent.filter((id) => now - (this.#since.get(id) ?? now) >= this.rules.replaceAfter);
-    return { tooLong: new Set(brake ? [] : tooLong), brake };
+    const isNews = brake !== this.#brake;
+    this.#brake = brake;
+    return { tooLong: new Set(brake ? [] : tooLong), brake, isNews, silent: silent.length };
   }
 }
