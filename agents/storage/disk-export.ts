@@ -212,6 +212,7 @@ export class DiskExport {
     if (this.#closing.signal.aborted) return;
     try {
       await this.#options.verify();
+      if (this.#closing.signal.aborted) return;
       await this.start();
     } catch (error) {
       this.#options.log.error({ err: error }, `the ${this.#what} can't be started: ${describeError(error)}`);

@@ -3,7 +3,14 @@ import { damaged, readDurable, writeDurable } from "../common/durable-file.js";
 import { InTurn } from "../common/in-turn.js";
 
 const document = z.object({
-  disks: z.array(z.object({ path: z.string(), pdskid: z.number().int(), bytes: z.number().int() })),
+  disks: z.array(
+    z.object({
+      path: z.string(),
+      pdskid: z.number().int(),
+      bytes: z.number().int(),
+      deleted: z.boolean().default(false),
+    }),
+  ),
   intents: z.array(z.string()),
 });
 
@@ -13,6 +20,8 @@ export interface DiskRecord {
   readonly pdskid: number;
   /** Size of the disk then, from which the place of its label follows. */
   readonly bytes: number;
+  /** The manager did not know it when it was last asked: it is nobody's, and is not served. */
+  readonly deleted: boolean;
 }
 
 /** What this server remembers, durably, of the disks that it had. */
@@ -56,15 +65,41 @@ export class DiskRecords {
     });
   }
 
-  /** Remembers a disk whose label is in place, instead of what stood at its path and where it was before. */
-  remember(disk: DiskRecord): Promise<void> {
+  /** The disk that stands at this path, as far as we know, and that the manager knows. */
+  at(path: string): DiskRecord | undefined {
+    return this.#disks.find((disk) => disk.path === path && !disk.deleted);
+  }
+
+  of(pdskid: number): DiskRecord | undefined {
+    return this.#disks.find((disk) => disk.pdskid === pdskid);
+  }
+
+  /**
+   * Remembers a disk whose label is in place, instead of what stood at its path and where it was before. One that was
+   * deleted stays so, and is never forgotten: it must not be served again at our next start.
+   */
+  remember({ path, pdskid, bytes }: Omit<DiskRecord, "deleted">): Promise<void> {
     return this.#turns.run(async () => {
-      const { path, pdskid, bytes } = disk;
-      const known = this.#disks.find((other) => other.pdskid === pdskid);
-      if (known?.path === path && known.bytes === bytes && !this.isIntended(path)) return;
-      const others = this.#disks.filter((other) => other.path !== path && other.pdskid !== pdskid);
-      const intents = this.#intents.filter((other) => other !== path);
-      await this.#save([...others, { path, pdskid, bytes }], intents);
+      const known = this.of(pdskid);
+      const deleted = known?.deleted ?? false;
+      // The overwritten label of a deleted disk is found again if we die before the new one is written.
+      const keepsIntent = deleted || !this.isIntended(path);
+      if (known?.path === path && known.bytes === bytes && keepsIntent) return;
+      const others = this.#disks.filter(
+        (other) => other.pdskid !== pdskid && (other.deleted || other.path !== path),
+      );
+      const intents = deleted ? this.#intents : this.#intents.filter((other) => other !== path);
+      await this.#save([...others, { path, pdskid, bytes, deleted }], intents);
+    });
+  }
+
+  /** Remembers that the manager does not know a disk, or that it knows it again. */
+  setDeleted(pdskid: number, deleted: boolean): Promise<void> {
+    return this.#turns.run(async () => {
+      const known = this.of(pdskid);
+      if (known === undefined || known.deleted === deleted) return;
+      const others = this.#disks.filter((other) => other.pdskid !== pdskid);
+      await this.#save([...others, { ...known, deleted }], this.#intents);
     });
   }
 

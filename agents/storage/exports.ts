@@ -71,6 +71,12 @@ export class Exports {
     await this.#exports.get(pdskid)?.enforce();
   }
 
+  /** Ends the export of a disk that is not to be served any more. @throws Error if its process does not die in time */
+  async end(pdskid: number): Promise<void> {
+    await this.#exports.get(pdskid)?.stop();
+    this.#exports.delete(pdskid);
+  }
+
   /** Ends the exports of disks that an earlier life of ours served and that are not served any more. */
   async endStrangers(): Promise<void> {
     for (const name of await readdir(this.#options.folder)) {

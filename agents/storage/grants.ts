@@ -70,6 +70,13 @@ export class Grants {
     });
   }
 
+  /** Makes a disk unknown: nothing can be granted or shredded on it. */
+  async removeDisk(pdskid: number): Promise<void> {
+    await this.#turns.run(async () => {
+      this.#disks.delete(pdskid);
+    });
+  }
+
   /** grantExtents. @throws VasError, see decideGrant, or what enforcing rejects with */
   async grant(request: GrantRequest): Promise<void> {
     await this.#turns.run(() => this.#apply(decideGrant(this.#state, request)));

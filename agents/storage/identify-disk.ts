@@ -33,7 +33,6 @@ export async function identifyDisk(disk: OpenDisk, options: IdentifyOptions): Pr
   const moved = await findOldLabel(disk, options);
   if (moved !== undefined) return (await acceptLabel(disk, moved)).pdskid;
   if (!force) await assertBlank(disk, found.kind);
-  assertNotReplaced(disk, options.records);
   return undefined;
 }
 
@@ -71,14 +70,5 @@ async function assertBlank(disk: OpenDisk, found: "label" | "damaged" | "none"):
   if (await isBlank(disk.handle, disk.bytes)) return;
   throw new DiskRefusedError(
     `the disk ${disk.path} is not blank: it holds data that is not ours; with "force = true" it is overwritten`,
-  );
-}
-
-/** A disk without our label, where one with it was, holds none of what the manager believes to be there. */
-function assertNotReplaced(disk: OpenDisk, records: readonly DiskRecord[]): void {
-  const before = records.find(({ path }) => path === disk.path);
-  if (before === undefined) return;
-  throw new DiskRefusedError(
-    `${disk.path} was ${showDisk(before.pdskid)} and carries no label of it now; if the disk was replaced, give the new one by another path`,
   );
 }

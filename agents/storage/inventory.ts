@@ -16,6 +16,8 @@ export interface InventoryOptions {
   readonly records: DiskRecords;
   readonly grants: Grants;
   readonly exports: Exports;
+  /** Ends what overwrites a disk; when it returns, nothing of ours does any more. */
+  readonly endShreds: (pdskid: number) => Promise<void>;
   /** The cluster that we belong to; undefined before we heard of one. */
   readonly cluster: () => string | undefined;
   readonly log: Log;
@@ -34,16 +36,19 @@ export class Inventory {
     this.#options = options;
   }
 
-  /** Looks at every disk of the configuration, and serves those that carry our label. Returns all that can be used. */
+  /**
+   * Looks at every disk of the configuration, and serves those that carry our label and were not deleted. Returns all
+   * that can be used.
+   */
   async scan(): Promise<FoundDisk[]> {
-    const looks = this.#options.paths.map((path, index) => this.tryDisk(path, () => this.#look(path, index)));
+    const looks = this.#options.paths.map((path, index) => this.#try(path, () => this.#look(path, index)));
     return (await Promise.all(looks)).filter((disk) => disk !== undefined);
   }
 
-  /** Labels a blank disk with the id that the manager gave it, and serves it. */
+  /** Labels a disk with the id that the manager gave it as a new one, and serves it. */
   async adopt(disk: VerifiedDisk): Promise<void> {
     const cluster = this.#cluster();
-    if (this.#options.records.disks.some(({ pdskid }) => pdskid === disk.pdskid)) {
+    if (this.#options.records.of(disk.pdskid) !== undefined) {
       throw new DiskRefusedError(
         `the manager calls the blank disk ${disk.path} ${showDisk(disk.pdskid)}, which we know with content`,
       );
@@ -55,6 +60,23 @@ export class Inventory {
       await handle.close();
     }
     await this.#options.records.remember(disk);
+    await this.#serve(disk);
+  }
+
+  /** The manager does not know this disk: from when this returns, nobody reads or writes it, after a restart neither. */
+  async disown(pdskid: number): Promise<void> {
+    await this.#options.records.setDeleted(pdskid, true);
+    await this.#options.grants.removeDisk(pdskid);
+    await this.#endWork(pdskid);
+    this.#served.delete(pdskid);
+  }
+
+  /** The manager knows this disk: one that it had lost sight of is served again. */
+  async own(disk: VerifiedDisk): Promise<void> {
+    if (this.#options.records.of(disk.pdskid)?.deleted !== true) return;
+    // What could not be ended when it was lost sight of must not go on beside what begins now.
+    await this.#endWork(disk.pdskid);
+    await this.#options.records.setDeleted(disk.pdskid, false);
     await this.#serve(disk);
   }
 
@@ -76,7 +98,7 @@ export class Inventory {
   }
 
   /** Does something with one disk; what is in the way is logged, once as long as it is the same. */
-  async tryDisk<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
+  async #try<T>(path: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
       const result = await work();
       this.#complaints.delete(path);
@@ -93,6 +115,10 @@ export class Inventory {
     }
   }
 
+  async #endWork(pdskid: number): Promise<void> {
+    await Promise.all([this.#options.endShreds(pdskid), this.#options.exports.end(pdskid)]);
+  }
+
   async #look(path: string, index: number): Promise<FoundDisk> {
     const { records, force } = this.#options;
     const disk = await openDisk(path, index);
@@ -105,7 +131,7 @@ export class Inventory {
     }
     if (pdskid === undefined) return { pdskid, index, path, bytes };
     await records.remember({ path, pdskid, bytes });
-    await this.#serve({ pdskid, index, path, bytes });
+    if (records.of(pdskid)?.deleted !== true) await this.#serve({ pdskid, index, path, bytes });
     return { pdskid, index, path, bytes };
   }
 

@@ -50,7 +50,20 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     log,
   });
   const cluster = (): string | undefined => identity.cluster;
-  const inventory = new Inventory({ paths, force, records, grants, exports, cluster, log });
+  const endShreds = async (pdskid: number): Promise<void> => {
+    await shredder.end(pdskid);
+    await tools.endLeftOver(pdskid);
+  };
+  const inventory = new Inventory({
+    paths,
+    force,
+    records,
+    grants,
+    exports,
+    endShreds,
+    cluster,
+    log,
+  });
   const shredder = new Shredder({
     grants,
     openDisk: (pdskid) => inventory.openServed(pdskid),
@@ -81,6 +94,8 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     firstNbdPort: nbd_port,
     bootId,
     zone,
+    force,
+    log,
   });
   const reporter = startReporter({ register, log });
 

@@ -5,6 +5,7 @@ import type { EventProgress } from "../../shared/methods/agent-methods.js";
 import { EventStatus } from "../../shared/states.js";
 import { type Bytes, extentPlace, type Gigabytes, type Milliseconds } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
+import { pause } from "../common/pause.js";
 import type { OpenDisk } from "./disks.js";
 import type { Span } from "./generation-map.js";
 import type { Grants } from "./grants.js";
@@ -38,6 +39,7 @@ export interface ShredJob {
 }
 
 interface RunningJob extends ShredJob {
+  readonly pdskid: number;
   /** Percent. */
   progress: number;
   readonly listeners: ((percent: number) => void)[];
@@ -48,6 +50,10 @@ const FINISHED: ShredJob = { onProgress: () => undefined, done: Promise.resolve(
 interface DiskTurns {
   readonly turns: InTurn;
   readonly rate: ZeroRate;
+  /** Aborted when no more shreds of the disk are wanted. */
+  readonly ending: AbortController;
+  /** That, or the end of all shreds. */
+  readonly signal: AbortSignal;
 }
 
 /** Failed shreds whose reason is kept for those who ask. */
@@ -56,6 +62,8 @@ const MAX_FAILURES = 1024;
 const STRETCH: Gigabytes = 4;
 /** What was zeroed is made durable and written down so often: an agent that is killed loses no more work than this. */
 const KEEP_MS: Milliseconds = 10_000;
+/** A disk that hangs may never let go of a request. */
+const END_MS: Milliseconds = 10_000;
 
 /** Overwrites extents with zeros, one at a time on each disk. A shred that was begun is known by place and generation. */
 export class Shredder {
@@ -101,6 +109,29 @@ export class Shredder {
     return { status: EventStatus.ERROR, result, sentence, progress: -1 };
   }
 
+  /**
+   * Ends the shreds of a disk that no new ones can be begun on; when this returns, none overwrites anything any more.
+   *
+   * @throws Error if that can't be had in time
+   */
+  async end(pdskid: number): Promise<void> {
+    // One that is about to begin is waited for.
+    const running = await this.#beginnings.run(async () =>
+      [...this.#jobs.values()].filter((job) => job.pdskid === pdskid),
+    );
+    const disk = this.#disks.get(pdskid);
+    disk?.ending.abort(new Error(`${showDisk(pdskid)} is not served any more`));
+    const waiting = new AbortController();
+    let isEnded = false;
+    const ended = Promise.allSettled(running.map((job) => job.done)).then(() => {
+      isEnded = true;
+      if (this.#disks.get(pdskid) === disk) this.#disks.delete(pdskid);
+    });
+    await Promise.race([ended, pause(END_MS, waiting.signal)]);
+    waiting.abort();
+    if (!isEnded) throw new Error(`the shreds of ${showDisk(pdskid)} do not end`);
+  }
+
   /** Ends all shreds as they are, their tools killed; the manager asks again. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the storage agent stops"));
@@ -112,6 +143,7 @@ export class Shredder {
     this.#failures.delete(key);
     const listeners: RunningJob["listeners"] = [];
     const job: RunningJob = {
+      pdskid: target.pdskid,
       progress: 0,
       listeners,
       onProgress: (listener) => listeners.push(listener),
@@ -132,7 +164,7 @@ export class Shredder {
     const { pdskid } = target;
     let isZero = false;
     try {
-      this.#stopping.signal.throwIfAborted();
+      this.#diskOf(pdskid).signal.throwIfAborted();
       await besidesDisk(pdskid, () => drain(pdskid));
       await this.#overwrite(target, job);
       isZero = true;
@@ -182,8 +214,7 @@ export class Shredder {
     const { start, end } = extentPlace(span.start, span.end - span.start);
     const record = (pid: number): Promise<void> =>
       besidesDisk(pdskid, () => this.#options.recordTool(pdskid, pid));
-    const { rate } = this.#diskOf(pdskid);
-    const { signal } = this.#stopping;
+    const { rate, signal } = this.#diskOf(pdskid);
     await zeroRange({ disk: handle, kind, start, end, rate, signal, record, progress });
   }
 
@@ -191,8 +222,7 @@ export class Shredder {
   async #settle({ pdskid }: ShredTarget, { handle }: OpenDisk, spans: readonly Span[]): Promise<void> {
     await handle.datasync();
     if (!this.#options.verify) return;
-    const { rate } = this.#diskOf(pdskid);
-    const { signal } = this.#stopping;
+    const { rate, signal } = this.#diskOf(pdskid);
     for (const span of spans) {
       const { start, end } = extentPlace(span.start, span.end - span.start);
       await verifyZero({ disk: handle, start, end, rate, signal });
@@ -200,10 +230,15 @@ export class Shredder {
   }
 
   #diskOf(pdskid: number): DiskTurns {
+    const known = this.#disks.get(pdskid);
+    if (known !== undefined) return known;
     const { bytesPerSecond, clock } = this.#options;
-    const disk = this.#disks.get(pdskid) ?? {
+    const ending = new AbortController();
+    const disk = {
       turns: new InTurn(),
       rate: new ZeroRate({ bytesPerSecond, clock }),
+      ending,
+      signal: AbortSignal.any([this.#stopping.signal, ending.signal]),
     };
     this.#disks.set(pdskid, disk);
     return disk;

@@ -75,3 +75,31 @@ test("a shred that is stopped is forgotten after a restart, and its space can be
   expect(next.status(MIDDLE).status).toBe(EventStatus.NONE);
   await (await next.begin(MIDDLE)).done;
 });
+
+test("the shreds of a disk that is served no more are over when their end is, and can be begun when it is served again", async () => {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const { path, grants, shredder } = await setUp(async (disk) => {
+    await opened;
+    return openFile(disk);
+  });
+  const jobs = [await shredder.begin(MIDDLE), await shredder.begin({ ...MIDDLE, offset: 2 })];
+  const failures = jobs.map(({ done }) => expect(done).rejects.toThrow());
+  await grants.removeDisk(1);
+  let isEnded = false;
+  const ending = shredder.end(1).then(() => {
+    isEnded = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(isEnded).toBe(false);
+  open();
+  await ending;
+  await Promise.all(failures);
+  expect(await bytesAt(path, INSIDE)).toEqual([7, 7, 7]);
+  await expect(shredder.begin(MIDDLE)).rejects.toMatchObject({ errno: "ENOENT" });
+  await grants.addDisk(1, 3);
+  await (await shredder.begin(MIDDLE)).done;
+  expect(await bytesAt(path, INSIDE)).toEqual([0, 0, 0]);
+});

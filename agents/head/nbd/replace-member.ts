@@ -15,7 +15,8 @@ export interface Replacement {
 }
 
 /**
- * Stops using one member of a mirror and brings another in sync. A repeated call for the same extent waits for the first.
+ * Stops using one member of a mirror and brings another in sync, if it is not: with one that is, nothing is copied. A repeated
+ * call for the same extent waits for the first.
  *
  * @param resyncs what is under way, by the extent's id
  * @returns the membership version since which `add` is INSYNC at the manager
