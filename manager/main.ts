@@ -6,6 +6,7 @@ import { loadConfig } from "../shared/config.js";
 import { describeError } from "../shared/errors.js";
 import { createLog, type Log } from "../shared/log.js";
 import { AgentsPort } from "./agents-port/agents-port.js";
+import type { CallServices } from "./api/call.js";
 import { createDoor } from "./api/door.js";
 import { createHandlers } from "./api/handlers.js";
 import { attach } from "./jobs/handlers/attach.js";
@@ -17,12 +18,12 @@ import { resync } from "./jobs/handlers/resync.js";
 import { shred } from "./jobs/handlers/shred.js";
 import { Reconciler, runEvery, runPeriodically } from "./jobs/reconcile.js";
 import { checkServers } from "./jobs/reconcilers/check-servers.js";
+import { forgetEvents } from "./jobs/reconcilers/forget-events.js";
 import { healMirrors } from "./jobs/reconcilers/heal-mirrors.js";
 import { HeardServers } from "./jobs/reconcilers/heard-servers.js";
 import { Notices } from "./jobs/reconcilers/notices.js";
 import { SilenceWatch } from "./jobs/reconcilers/silence.js";
 import { JobRunner } from "./jobs/runner.js";
-import { forgetFinishedJobs } from "./operations/forget-finished-jobs.js";
 import { Executor } from "./operations/operation.js";
 import { beginShreds } from "./operations/shred-extent.js";
 import { beginSerial } from "./store/cluster.js";
@@ -43,6 +44,7 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   const config = loadConfig(path, process.env);
   const settings = config.storage_manager;
   const log = createLog("manager", config.log.format, config.log.level);
+  for (const sentence of config.ignored) log.warn(sentence);
   const store = await openStore(settings.database, log);
   const identity = await store.transaction((tx) => beginSerial(tx, randomUUID()));
 
@@ -54,7 +56,14 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     runner.poke();
     reconciler.poke();
   };
-  const executor = new Executor(store, systemClock, identity.serial, settings, poke);
+  const executor = new Executor(
+    store,
+    systemClock,
+    identity.serial,
+    settings,
+    poke,
+    (commit, operation, params) => log.debug({ commit, operation, params }, "committed"),
+  );
   const runner = new JobRunner({
     handlers: {
       attach,
@@ -81,21 +90,18 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   ];
   const reconciler = new Reconciler(duties, settings.reconcile_interval * 1_000, log, () => runner.poke());
 
-  const door = createDoor(
-    createHandlers({
-      executor,
-      onRegistered: (kind, id) => heard.note(kind, id),
-      waitForJob: (jobid, deadline) => runner.waitFor(jobid, deadline),
-      attachDeadline: (settings.attach_timeout + settings.agent_timeout) * 1_000 + UNDO_MARGIN_MS,
-      detachDeadline: (settings.detach_timeout + settings.agent_timeout) * 1_000,
-      status: () => ({
-        ...identity,
-        notices: notices.list(),
-        progressOf: (jobid) => runner.progressOf(jobid),
-      }),
+  const handlers = createHandlers({
+    onRegistered: (kind, id) => heard.note(kind, id),
+    attachDeadline: (settings.attach_timeout + settings.agent_timeout) * 1_000 + UNDO_MARGIN_MS,
+    detachDeadline: (settings.detach_timeout + settings.agent_timeout) * 1_000,
+    status: () => ({
+      ...identity,
+      notices: notices.list(),
+      progressOf: (jobid) => runner.progressOf(jobid),
     }),
-    log,
-  );
+  });
+  const waitForJob: CallServices["waitForJob"] = (jobid, deadline) => runner.waitFor(jobid, deadline);
+  const door = createDoor(handlers, { executor, waitForJob }, log);
   try {
     const at = await door.listen(settings.listen, settings.port);
     log.info({ ...identity, ...at, database: settings.database }, "manager is up");
@@ -114,10 +120,9 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     retryPause: settings.server_check_retry * 1_000,
     signal: stopping.signal,
   };
-  const forget = (): Promise<void> => executor.runQuietly(forgetFinishedJobs, {});
   const periodic = [
     runEvery("server check", settings.server_check_interval * 1_000, () => checkServers(watch), log),
-    runPeriodically("forget finished jobs", FORGET_INTERVAL_S, forget, log),
+    runPeriodically("forget old events", FORGET_INTERVAL_S, () => forgetEvents(executor), log),
   ];
 
   const stop = async (): Promise<void> => {

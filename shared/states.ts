@@ -10,6 +10,10 @@ export const XMLRPC_VERSION = 5;
 export const Priority = { HIGH: 1, LOW: 2, EVACUATE: 3, OFFLINE: 4, FAULTY: 5, HALT: 6 } as const;
 export type Priority = (typeof Priority)[keyof typeof Priority];
 
+/** As sentences spell it. */
+export const priorityName = (priority: Priority): string =>
+  Object.entries(Priority).find(([, value]) => value === priority)?.[0] ?? String(priority);
+
 /**
  * What a disk extent holds for its mirror. ALLOCATED: never written. INSYNC: the mirror's content. SPARE: to be
  * resynced. FAULTY: out of use, kept for its bitmap's sake until the mirror is whole again. NEEDSHRED: belongs to
@@ -90,7 +94,12 @@ export const transitions = {
     ),
     arrow("ALLOCATED", "FREE", "delete-volume, heal-mirror", "it was never attached, so never written"),
     arrow("INSYNC", "SPARE", "report-member, drop-unasked-members", "it missed, or may miss, a write"),
-    arrow("INSYNC", "FAULTY", "heal-mirror, notify-failure", "its disk is lost and the volume detached"),
+    arrow(
+      "INSYNC",
+      "FAULTY",
+      "heal-mirror, notify-failure, notify-bad-blocks",
+      "it or its disk is lost, the volume detached, and a sound copy left",
+    ),
     arrow(
       "INSYNC",
       "FAULTY",
@@ -108,6 +117,21 @@ export const transitions = {
       "the mirror is whole again, or deleted",
     ),
     arrow("NEEDSHRED", "FREE", "shred-extent", "zeros are durable on all of it"),
+    arrow(
+      "ALLOCATED",
+      "GONE",
+      "delete-physical-disk, delete-storage-server",
+      "its disk is deleted, and another member is left",
+    ),
+    arrow(
+      "INSYNC",
+      "GONE",
+      "delete-physical-disk, delete-storage-server",
+      "its disk is deleted, the volume detached, and another good copy left",
+    ),
+    arrow("SPARE", "GONE", "delete-physical-disk, delete-storage-server", "its disk is deleted"),
+    arrow("FAULTY", "GONE", "delete-physical-disk, delete-storage-server", "its disk is deleted"),
+    arrow("NEEDSHRED", "GONE", "delete-physical-disk, delete-storage-server", "its disk is deleted"),
   ],
   snapshot: [
     arrow("(new)", "CREATING", "create-snapshot", "the volume is attached: its head takes the snapshot"),
@@ -150,13 +174,13 @@ export const transitions = {
     arrow(
       "PENDING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, shred-extent",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all",
       "what it was for is gone",
     ),
     arrow(
       "RUNNING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs, shred-extent",
+      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all",
       "what it was for is gone",
     ),
   ],

@@ -9,39 +9,39 @@ import { checkCluster } from "../operations/check-cluster.js";
 import { countBinds } from "../operations/count-binds.js";
 import { createSnapshot } from "../operations/create-snapshot.js";
 import { createVolume } from "../operations/create-volume.js";
+import { deleteHeadServer } from "../operations/delete-head-server.js";
+import { deletePhysicalDisk } from "../operations/delete-physical-disk.js";
+import { deleteStorageServer } from "../operations/delete-storage-server.js";
 import { deleteVolume } from "../operations/delete-volume.js";
+import { notifyRebuildMirrorFinished, notifyShredFinished } from "../operations/hasten-job.js";
 import { resultName } from "../operations/held-job.js";
+import { listEvents } from "../operations/list-events.js";
 import { listHeadServers } from "../operations/list-head-servers.js";
 import { listPhysicalDisks } from "../operations/list-physical-disks.js";
 import { listStorageServers } from "../operations/list-storage-servers.js";
 import { listVolumes, showVolume } from "../operations/list-volumes.js";
+import { notifyBadBlocks } from "../operations/notify-bad-blocks.js";
 import { notifyFailure } from "../operations/notify-failure.js";
-import type { Executor } from "../operations/operation.js";
 import { readClusterStatus, type StatusSources } from "../operations/read-cluster-status.js";
 import { registerHeadServer } from "../operations/register-head-server.js";
 import { registerPhysicalDisk } from "../operations/register-physical-disk.js";
 import { registerStorageServer } from "../operations/register-storage-server.js";
 import { getMirror, reportMemberFailure, reportMemberInSync } from "../operations/report-member.js";
 import { getSnapshots, reportSnapshotFailure } from "../operations/report-snapshot.js";
+import { shutdownAll } from "../operations/shutdown-all.js";
+import type { Call, JobOutcome } from "./call.js";
 
 type Methods = typeof managerMethods;
 
 /** One handler for each method of the table. */
 export type ManagerHandlers = {
-  readonly [M in ManagerMethodName]: (params: ParamsOf<Methods[M]>) => Promise<ResultOf<Methods[M]>>;
+  readonly [M in ManagerMethodName]: (
+    params: ParamsOf<Methods[M]>,
+    call: Call,
+  ) => Promise<ResultOf<Methods[M]>>;
 };
 
-/** How a job ended, as far as the caller that waits for it is concerned. */
-export interface JobOutcome {
-  readonly status: number;
-  readonly result: string;
-  readonly last_error: string;
-}
-
 export interface HandlerOptions {
-  readonly executor: Executor;
-  /** Waits until a job has ended, or the deadline; undefined if the job is not there any more. */
-  readonly waitForJob: (jobid: number, deadline: Milliseconds) => Promise<JobOutcome | undefined>;
   readonly attachDeadline: Milliseconds;
   readonly detachDeadline: Milliseconds;
   readonly status: () => StatusSources;
@@ -50,57 +50,73 @@ export interface HandlerOptions {
 }
 
 /** What each method does: one operation, and for a long call the wait for its job. The API never retries. */
-export function createHandlers(options: HandlerOptions): ManagerHandlers {
-  const { executor } = options;
+export function createHandlers({
+  attachDeadline,
+  detachDeadline,
+  status,
+  onRegistered,
+}: HandlerOptions): ManagerHandlers {
   return {
-    registerHeadServer: async (params) => {
-      const hsvrid = await executor.run(registerHeadServer, params);
-      options.onRegistered("head", hsvrid);
+    registerHeadServer: async (params, call) => {
+      const hsvrid = await call.change(registerHeadServer, params);
+      onRegistered("head", hsvrid);
       return hsvrid;
     },
-    registerStorageServer: async (params) => {
-      const ssvrid = await executor.run(registerStorageServer, params);
-      options.onRegistered("storage", ssvrid);
+    registerStorageServer: async (params, call) => {
+      const ssvrid = await call.change(registerStorageServer, params);
+      onRegistered("storage", ssvrid);
       return ssvrid;
     },
-    registerPhysicalDisk: (params) => executor.run(registerPhysicalDisk, params),
-    createLogicalVolume: (params) => executor.run(createVolume, params),
-    deleteLogicalVolume: async (params) => {
-      const jobid = await executor.run(deleteVolume, params);
-      if (jobid === undefined) return 0;
-      return outcomeOf("deletion", await options.waitForJob(jobid, options.detachDeadline));
-    },
-    createSnapshot: async (params) => {
-      const { lvolid, jobid } = await executor.run(createSnapshot, params);
-      if (jobid !== undefined) outcomeOf("snapshot", await options.waitForJob(jobid, options.attachDeadline));
+    registerPhysicalDisk: (params, call) => call.change(registerPhysicalDisk, params),
+    deletePhysicalDisk: (params, call) => call.change(deletePhysicalDisk, params),
+    deleteHeadServer: (params, call) => call.change(deleteHeadServer, params),
+    deleteStorageServer: (params, call) => call.change(deleteStorageServer, params),
+
+    createLogicalVolume: (params, call) => call.change(createVolume, params),
+    createSnapshot: async (params, call) => {
+      const { lvolid, jobid } = await call.change(createSnapshot, params);
+      if (jobid !== undefined) outcomeOf("snapshot", await call.waitFor(jobid, attachDeadline));
       return lvolid;
     },
-    attachLogicalVolume: async (params) => {
-      const jobid = await executor.run(beginAttach, params);
-      return outcomeOf("attach", await options.waitForJob(jobid, options.attachDeadline));
-    },
-    detachLogicalVolume: async (params) => {
-      const jobid = await executor.run(beginDetach, params);
+    deleteLogicalVolume: async (params, call) => {
+      const jobid = await call.change(deleteVolume, params);
       if (jobid === undefined) return 0;
-      return outcomeOf("detach", await options.waitForJob(jobid, options.detachDeadline));
+      return outcomeOf("deletion", await call.waitFor(jobid, detachDeadline));
     },
-    listLogicalVolumes: (params) => executor.runQuietly(listVolumes, params),
-    showLogicalVolume: (params) => executor.runQuietly(showVolume, params),
-    listHeadServers: (params) => executor.runQuietly(listHeadServers, params),
-    listStorageServers: (params) => executor.runQuietly(listStorageServers, params),
-    listPhysicalDisks: (params) => executor.runQuietly(listPhysicalDisks, params),
-    notifyFailure: (params) => executor.run(notifyFailure, params),
-    getClusterStatus: () => executor.runQuietly(readClusterStatus, options.status()),
-    checkState: () => executor.runQuietly(checkCluster, {}),
-    identifyCluster: async () => {
-      const { cluster, serial } = options.status();
-      return { cluster, serial, as_of: await executor.runQuietly(countBinds, {}) };
+    attachLogicalVolume: async (params, call) => {
+      const jobid = await call.change(beginAttach, params);
+      return outcomeOf("attach", await call.waitFor(jobid, attachDeadline));
     },
-    reportSnapshotFailure: (params) => executor.run(reportSnapshotFailure, params),
-    getSnapshots: (params) => executor.runQuietly(getSnapshots, params),
-    reportMemberFailure: (params) => executor.run(reportMemberFailure, params),
-    reportMemberInSync: (params) => executor.run(reportMemberInSync, params),
-    getMirror: (params) => executor.runQuietly(getMirror, params),
+    detachLogicalVolume: async (params, call) => {
+      const jobid = await call.change(beginDetach, params);
+      if (jobid === undefined) return 0;
+      return outcomeOf("detach", await call.waitFor(jobid, detachDeadline));
+    },
+    listLogicalVolumes: (params, call) => call.read(listVolumes, params),
+    showLogicalVolume: (params, call) => call.read(showVolume, params),
+
+    listHeadServers: (params, call) => call.read(listHeadServers, params),
+    listStorageServers: (params, call) => call.read(listStorageServers, params),
+    listPhysicalDisks: (params, call) => call.read(listPhysicalDisks, params),
+    listEvents: (params, call) => call.read(listEvents, { ...params, progressOf: status().progressOf }),
+
+    notifyFailure: (params, call) => call.change(notifyFailure, params),
+    notifyBadBlocks: (params, call) => call.change(notifyBadBlocks, params),
+    notifyShredFinished: (params, call) => call.change(notifyShredFinished, params),
+    notifyRebuildMirrorFinished: (params, call) => call.change(notifyRebuildMirrorFinished, params),
+    shutdownAll: (params, call) => call.change(shutdownAll, params),
+
+    getClusterStatus: (_params, call) => call.read(readClusterStatus, status()),
+    checkState: (_params, call) => call.read(checkCluster, {}),
+    identifyCluster: async (_params, call) => {
+      const { cluster, serial } = status();
+      return { cluster, serial, as_of: await call.read(countBinds, {}) };
+    },
+    reportMemberFailure: (params, call) => call.change(reportMemberFailure, params),
+    reportMemberInSync: (params, call) => call.change(reportMemberInSync, params),
+    reportSnapshotFailure: (params, call) => call.change(reportSnapshotFailure, params),
+    getSnapshots: (params, call) => call.read(getSnapshots, params),
+    getMirror: (params, call) => call.read(getMirror, params),
   };
 }
 

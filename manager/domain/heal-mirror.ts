@@ -8,11 +8,14 @@ export interface HealingMember extends Member {
   /** Its server and its disk can be asked. */
   readonly reachable: boolean;
   /**
-   * `away`: its server was declared lost, or has been silent for `replace_after`, or its resync failed three times
-   * while its server answered; it may be good again before another takes its place. `failed`: a person or monitor
-   * declared the extent failed. `gone`: its disk was declared failed, so nothing of it can be used any more.
+   * `silent`: its server has been silent for `replace_after`, or its resync failed three times while its server
+   * answered. `away`: its server was declared lost. Both may be good again before another takes their place. `failed`: a
+   * person or monitor declared the extent failed. `gone`: its disk was declared failed, so nothing of it can be used
+   * any more.
    */
-  readonly lost: "no" | "away" | "failed" | "gone";
+  readonly lost: "no" | "silent" | "away" | "failed" | "gone";
+  /** Its resync runs: what its head was told to stop using for it was decided before. */
+  readonly resyncing: boolean;
 }
 
 export interface HealingMirror {
@@ -39,7 +42,7 @@ export interface HealingPlan {
   readonly missing: number;
   /** New members to place now. */
   readonly place: number;
-  /** Members that can be brought in sync now. */
+  /** Members that can be brought in sync now, or one that is, so that its head stops using a copy that is lost. */
   readonly resync: readonly number[];
 }
 
@@ -53,14 +56,15 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
   const insync = of(MemberStatus.INSYNC);
   const whole = insync.filter((member) => !isLost(member)).length >= redundancy;
 
-  // The last good copy stays, lost or not (D3): a disk that was reported by mistake still has it. In a detached volume
-  // a copy whose server is merely away misses nothing meanwhile, and stays as well (R2).
-  const lostInsync = insync.filter(({ lost }) => lost === "failed" || lost === "gone");
-  const keepsOne = lostInsync.length < insync.length;
-  const drop = mirror.bound ? [] : keepsOne ? lostInsync : lostInsync.slice(1);
+  // All of them stay as long as there is no sound one (D3): a disk that was reported by mistake still has its copy, and a
+  // server that is away may never come back. In a detached volume a copy whose server is merely away misses nothing
+  // meanwhile, and stays as well (R2).
+  const mayDrop = !mirror.bound && !insync.every(isLost);
+  const drop = mayDrop ? insync.filter(({ lost }) => lost === "failed" || lost === "gone") : [];
 
   const hasSource = insync.some((member) => member.reachable);
   const spares = of(MemberStatus.SPARE);
+  const resync = hasSource ? spares.filter((member) => member.reachable && !isLost(member)) : [];
   const staying = members.filter(
     (member) => !isLost(member) && (isGood(member) || member.status === MemberStatus.SPARE),
   ).length;
@@ -73,10 +77,20 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
     release: whole ? ids([...of(MemberStatus.FAULTY), ...spares.filter(isLost)]) : [],
     drop: ids(drop),
     giveUp: ids(spares.filter((member) => member.lost === "gone")),
-    giveUpIfPlaced: ids(spares.filter(({ lost }) => lost === "away" || lost === "failed")),
+    giveUpIfPlaced: ids(spares.filter((member) => isLost(member) && member.lost !== "gone")),
     missing,
     place: mirror.untouched || (mirror.bound && insync.length > 0) ? missing : 0,
-    resync:
-      mirror.bound && hasSource ? ids(spares.filter((member) => member.reachable && !isLost(member))) : [],
+    resync: mirror.bound ? ids([...resync, ...letGo(insync, resync)]) : [],
   };
+}
+
+/**
+ * A sound copy in whose place its head is to stop using one that was declared lost, if no resync that is still to begin
+ * does so: a replacement may never be found, and a lost copy is no redundancy meanwhile.
+ */
+function letGo(insync: readonly HealingMember[], resync: readonly HealingMember[]): HealingMember[] {
+  const leaving = insync.filter(({ lost }) => lost !== "no" && lost !== "silent");
+  const toCome = resync.filter(({ resyncing }) => !resyncing);
+  if (leaving.length <= toCome.length) return [];
+  return insync.filter(({ lost, reachable }) => lost === "no" && reachable).slice(0, 1);
 }

@@ -20,6 +20,38 @@ export function isGood(member: Member): boolean {
   return member.status === MemberStatus.INSYNC || member.status === MemberStatus.ALLOCATED;
 }
 
+/** A member with what people and monitors declared of its extent and its disk. */
+export interface DeclaredMember extends Member {
+  readonly lost: 0 | 1;
+  readonly disk_priority: Priority;
+}
+
+/** The extent, its disk or its server was declared failed. */
+export function isDeclaredLost(member: DeclaredMember, lostServers: ReadonlySet<number>): boolean {
+  return member.lost === 1 || member.disk_priority === Priority.FAULTY || lostServers.has(member.ssvrid);
+}
+
+/** A good copy of which nobody declared anything: one to rely on. `store/sound-copies.ts` says the same in SQL. */
+export function isSound(member: DeclaredMember, lostServers: ReadonlySet<number>): boolean {
+  return isGood(member) && !isDeclaredLost(member, lostServers);
+}
+
+/**
+ * The copies that a head is to stop using, in this order: INSYNC ones that were declared failed, those on lost servers first,
+ * because they hold up writes. None while there is no sound one: what was declared by mistake is still there then (D3).
+ */
+export function leavingMembers<M extends DeclaredMember>(
+  members: readonly M[],
+  lostServers: ReadonlySet<number>,
+): M[] {
+  if (!members.some((member) => isSound(member, lostServers))) return [];
+  const leaving = members.filter(
+    (member) => member.status === MemberStatus.INSYNC && isDeclaredLost(member, lostServers),
+  );
+  const onLost = (member: M): boolean => lostServers.has(member.ssvrid);
+  return [...leaving.filter(onLost), ...leaving.filter((member) => !onLost(member))];
+}
+
 /** The last good copy of a mirror is never dropped, replaced or shredded (D3). */
 export function isLastGood(members: readonly Member[], dextid: number): boolean {
   const good = members.filter(isGood);

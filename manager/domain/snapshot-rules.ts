@@ -1,6 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { BindEvent, BindStatus, SnapshotStatus } from "../../shared/states.js";
-import { type Binding, nameVolume } from "./volume-rules.js";
+import { type Binding, nameSome, nameVolume } from "./volume-rules.js";
 
 /** Pure rules about snapshots and the volumes that they were taken of. */
 export interface Snapshot {
@@ -66,10 +66,6 @@ export function assertSnapshotsAtRest(origin: Binding, snapshots: readonly Snaps
 /** @throws VasError EBUSY */
 export function assertNoSnapshots(volume: Binding, snapshots: readonly Snapshot[]): void {
   if (snapshots.length === 0) return;
-  const names = snapshots.slice(0, 5).map(({ lvolname }) => lvolname);
-  const more = snapshots.length > names.length ? " and others" : "";
-  throw new VasError(
-    "EBUSY",
-    `${nameVolume(volume)} has snapshots: ${names.join(", ")}${more}; delete them first`,
-  );
+  const names = nameSome(snapshots.map(({ lvolname }) => lvolname));
+  throw new VasError("EBUSY", `${nameVolume(volume)} has snapshots: ${names}; delete them first`);
 }

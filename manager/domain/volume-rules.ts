@@ -22,6 +22,12 @@ export function nameVolume(volume: Named): string {
   return `volume ${volume.lvolname} (${showVolume(volume.lvolid)})`;
 }
 
+/** A few of many names, for a sentence. */
+export function nameSome(names: readonly string[]): string {
+  const few = [...new Set(names)];
+  return `${few.slice(0, 5).join(", ")}${few.length > 5 ? " and others" : ""}`;
+}
+
 function bindingSentence(volume: Binding): string {
   const head = volume.hsvrid === null ? "a head server" : showHeadServer(volume.hsvrid);
   if (volume.bind_event === BindEvent.BINDING) return `is being attached to ${head}`;
@@ -35,6 +41,14 @@ function bindingSentence(volume: Binding): string {
 export function assertUnbound(volume: Binding): void {
   if (volume.bind_status === BindStatus.UNBOUND && volume.bind_event === BindEvent.NONE) return;
   throw new VasError("EBUSY", `${nameVolume(volume)} ${bindingSentence(volume)}`);
+}
+
+/** @throws VasError EBUSY if any volume is attached, or on its way to or from a head server. */
+export function assertAllUnbound(volumes: readonly Binding[]): void {
+  const bound = volumes.filter(({ hsvrid }) => hsvrid !== null);
+  if (bound.length === 0) return;
+  const which = nameSome(bound.map((volume) => `${nameVolume(volume)} ${bindingSentence(volume)}`));
+  throw new VasError("EBUSY", `${which}; detach all volumes first`);
 }
 
 /**

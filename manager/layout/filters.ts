@@ -1,4 +1,4 @@
-import { Priority } from "../../shared/states.js";
+import { Priority, priorityName } from "../../shared/states.js";
 import type { Candidate, Wish } from "./candidates.js";
 
 /** A reason for which a disk can't take a member, and its words for it. */
@@ -7,9 +7,6 @@ export interface Filter {
   /** As the explanation of ENOSPC groups candidates. */
   readonly complaint: (candidate: Candidate, wish: Wish) => string;
 }
-
-const priorityName = (priority: Priority): string =>
-  Object.entries(Priority).find(([, value]) => value === priority)?.[0] ?? String(priority);
 
 export const serverIsHigh = {
   keeps: (candidate) => candidate.serverPriority === Priority.HIGH,

@@ -98,6 +98,7 @@ export async function allocateVolume(
       offset: mirror.offset,
       length: mirror.length,
       version: 1,
+      short: 0,
     })),
   );
   await insertExtents(tx, extents);

@@ -1,6 +1,7 @@
 import { VasError } from "../../shared/errors.js";
 import { showHeadServer } from "../../shared/ids.js";
 import { BindEvent, BindStatus } from "../../shared/states.js";
+import { describeBinding } from "../domain/job-descriptions.js";
 import { isUp } from "../domain/member-rules.js";
 import { assertNoSnapshot } from "../domain/snapshot-rules.js";
 import { assertUnbound } from "../domain/volume-rules.js";
@@ -44,5 +45,11 @@ export const beginAttach: Operation<VolumeRef & { readonly hsvrid: number }, num
   });
   // Committed before any grant goes out: from now on this space may be written (R10).
   await moveAllocatedToInSync(tx, volume.lvolid);
-  return insertJob(tx, { kind: "attach", subject: volume.lvolid, payload: { epoch }, now: context.now });
+  return insertJob(tx, {
+    kind: "attach",
+    subject: volume.lvolid,
+    payload: { epoch },
+    description: describeBinding(volume, "to", head.hsvrid),
+    now: context.now,
+  });
 };

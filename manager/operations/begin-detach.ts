@@ -1,4 +1,5 @@
 import { BindEvent } from "../../shared/states.js";
+import { describeBinding } from "../domain/job-descriptions.js";
 import { assertNoSnapshot, assertSnapshotsAtRest } from "../domain/snapshot-rules.js";
 import { mayDetach } from "../domain/volume-rules.js";
 import { insertJob } from "../store/jobs.js";
@@ -21,6 +22,7 @@ export const beginDetach: Operation<VolumeRef, number | undefined> = async (tx, 
     kind: "detach",
     subject: volume.lvolid,
     payload: { epoch: volume.epoch },
+    description: describeBinding(volume, "from", volume.hsvrid),
     now: context.now,
   });
 };

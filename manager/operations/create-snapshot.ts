@@ -2,9 +2,11 @@ import { VasError } from "../../shared/errors.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
 import { snapshotCapacity } from "../../shared/snapshot-space.js";
-import { SnapshotStatus } from "../../shared/states.js";
+import { FailureTarget, SnapshotStatus } from "../../shared/states.js";
+import { describeSnapshot } from "../domain/job-descriptions.js";
 import { assertNoSnapshot, needsHead } from "../domain/snapshot-rules.js";
 import { nameVolume } from "../domain/volume-rules.js";
+import { recordChange } from "../store/events.js";
 import { moveAllocatedToInSync } from "../store/extents.js";
 import { insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
@@ -52,15 +54,23 @@ export const createSnapshot: Operation<ParamsOf<typeof apiMethods.createSnapshot
     context,
   );
   await giveLayer(tx, origin);
-  if (!isAttached) return { lvolid, jobid: undefined };
+  const description = describeSnapshot({ lvolid, lvolname }, origin);
+  if (!isAttached) {
+    const about = { target: FailureTarget.LVOL, targetid: lvolid };
+    await recordChange(tx, { ...about, sentence: `${description} is taken` }, context);
+    return { lvolid, jobid: undefined };
+  }
   // Committed before the grant goes out: from then on this space may be written (R10).
   await moveAllocatedToInSync(tx, origin.lvolid);
   await raiseGrantVersion(tx, origin.lvolid);
-  const payload = { epoch: origin.epoch };
-  return {
-    lvolid,
-    jobid: await insertJob(tx, { kind: "create-snapshot", subject: lvolid, payload, now: context.now }),
-  };
+  const jobid = await insertJob(tx, {
+    kind: "create-snapshot",
+    subject: lvolid,
+    payload: { epoch: origin.epoch },
+    description,
+    now: context.now,
+  });
+  return { lvolid, jobid };
 };
 
 /** With its first snapshot a volume gets a SNAPSHOT-ORIGIN. */

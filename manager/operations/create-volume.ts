@@ -1,6 +1,9 @@
 import { VasError } from "../../shared/errors.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
+import { FailureTarget } from "../../shared/states.js";
+import { nameVolume } from "../domain/volume-rules.js";
+import { recordChange } from "../store/events.js";
 import type { Tx } from "../store/open-store.js";
 import { findVolumeByName } from "../store/volumes.js";
 import { allocateVolume } from "./allocate-volume.js";
@@ -15,7 +18,10 @@ export const createVolume: Operation<ParamsOf<typeof apiMethods.createLogicalVol
   context,
 ) => {
   await assertNameIsFree(tx, lvolname);
-  return allocateVolume(tx, { lvolname, capacity, redundancy }, context);
+  const lvolid = await allocateVolume(tx, { lvolname, capacity, redundancy }, context);
+  const sentence = `${nameVolume({ lvolid, lvolname })} is created: ${capacity} GB, ${redundancy} copies`;
+  await recordChange(tx, { target: FailureTarget.LVOL, targetid: lvolid, sentence }, context);
+  return lvolid;
 };
 
 /** @throws VasError EEXIST */

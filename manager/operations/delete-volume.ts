@@ -1,7 +1,9 @@
 import { VasError } from "../../shared/errors.js";
-import { BindEvent, BindStatus, SnapshotStatus } from "../../shared/states.js";
+import { BindEvent, BindStatus, FailureTarget, SnapshotStatus } from "../../shared/states.js";
+import { describeSnapshot } from "../domain/job-descriptions.js";
 import { assertNoSnapshots, isSnapshot } from "../domain/snapshot-rules.js";
 import { assertUnbound, nameVolume } from "../domain/volume-rules.js";
+import { recordChange } from "../store/events.js";
 import { membersOfVolume } from "../store/extents.js";
 import { cancelResyncsOfVolume, insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
@@ -35,6 +37,8 @@ export const deleteVolume: Operation<VolumeRef, number | undefined> = async (tx,
     await dismissMember(tx, member, volume.lvolid);
   }
   await deleteVolumeRows(tx, volume.lvolid);
+  const about = { target: FailureTarget.LVOL, targetid: volume.lvolid };
+  await recordChange(tx, { ...about, sentence: `${nameVolume(volume)} is deleted` }, context);
   return undefined;
 };
 
@@ -48,14 +52,22 @@ async function deleteSnapshot(
     throw new VasError("EBUSY", `snapshot ${snapshot.lvolname} is being ${what}`);
   }
   const origin = await attachmentOf(tx, snapshot);
+  const description = describeSnapshot(snapshot, origin);
   // What a head that is being fenced may still write is shut out by the revoke before the shred.
   if (origin.epoch_open === 0) {
     await removeSnapshot(tx, snapshot, context);
+    const about = { target: FailureTarget.LVOL, targetid: snapshot.lvolid };
+    await recordChange(tx, { ...about, sentence: `${description} is deleted` }, context);
     return undefined;
   }
   if (origin.bind_status !== BindStatus.BOUND || origin.bind_event !== BindEvent.NONE)
     throw new VasError("EBUSY", `${nameVolume(origin)}, its origin, is being attached or detached`);
   await moveSnapshot(tx, snapshot.lvolid, SnapshotStatus.READY, SnapshotStatus.DELETING);
-  const payload = { epoch: origin.epoch };
-  return insertJob(tx, { kind: "delete-snapshot", subject: snapshot.lvolid, payload, now: context.now });
+  return insertJob(tx, {
+    kind: "delete-snapshot",
+    subject: snapshot.lvolid,
+    payload: { epoch: origin.epoch },
+    description,
+    now: context.now,
+  });
 }

@@ -1,9 +1,11 @@
 import { VasError } from "../../shared/errors.js";
 import { showMirror, showStorageServer } from "../../shared/ids.js";
-import { MemberStatus, Priority } from "../../shared/states.js";
+import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
+import { describeMember } from "../domain/job-descriptions.js";
 import { isGood } from "../domain/member-rules.js";
 import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { nameVolume } from "../domain/volume-rules.js";
+import { EventType, recordEvent } from "../store/events.js";
 import { type MemberRow, membersOfAttachment, moveMember } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import { findStorageServer } from "../store/servers.js";
@@ -55,6 +57,10 @@ export const dropUnaskedMembers: Operation<UnaskedMembers, void> = async (tx, pa
     good.set(member.mirrorid, left);
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.SPARE);
     await raiseMirrorVersion(tx, member.mirrorid);
+    const owner = volumes.get(member.lvolid) as VolumeRow; // the members were chosen by it
+    const sentence = `${describeMember(member, owner)} is out of sync: ${showStorageServer(member.ssvrid)} could not be asked`;
+    const about = { target: FailureTarget.LVOL, targetid: member.dextid };
+    await recordEvent(tx, { ...about, event: EventType.ABNORMAL, sentence }, context);
   }
 };
 

@@ -1,12 +1,11 @@
 import type { VasError } from "../../shared/errors.js";
-import { BindEvent, BindStatus, FailureTarget, JobStatus } from "../../shared/states.js";
-import { EventType, recordEvent } from "../store/events.js";
+import { BindEvent, BindStatus, JobStatus } from "../../shared/states.js";
 import { type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { takeBindNumber } from "../store/sequences.js";
 import { closeEpoch, moveBinding } from "../store/volumes.js";
 import { assertHeld, endJob, giveUpJob, JobGone } from "./held-job.js";
-import type { Operation, OperationContext } from "./operation.js";
+import type { Operation } from "./operation.js";
 
 /** How an attach ends: one arrow of the binding each. */
 const BINDING = { bind_status: BindStatus.UNBOUND, bind_event: BindEvent.BINDING } as const;
@@ -28,18 +27,6 @@ async function leaveBinding(
     throw new JobGone(`volume ${lvolid} is not being attached any more`);
 }
 
-async function recordFailure(tx: Tx, params: FailedAttach, context: OperationContext): Promise<void> {
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target: FailureTarget.LVOL,
-    targetid: params.lvolid,
-    event: EventType.ABNORMAL,
-    event_status: 5,
-    sentence: `attach failed: ${params.error.message}`,
-  });
-}
-
 /** The head serves the volume. */
 export const finishAttach: Operation<AttachJob, void> = async (tx, params, context) => {
   await leaveBinding(tx, params.lvolid, {
@@ -58,7 +45,6 @@ export const failAttach: Operation<FailedAttach, void> = async (tx, params, cont
     epoch_open: 0,
     bind_error: params.error.message,
   });
-  await recordFailure(tx, params, context);
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };
 
@@ -88,6 +74,5 @@ export const finishUndo: Operation<FailedAttach, void> = async (tx, params, cont
     hsvrid: null,
     bind_error: params.error.message,
   });
-  await recordFailure(tx, params, context);
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };

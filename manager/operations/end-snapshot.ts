@@ -2,8 +2,7 @@ import type { AgentAddress } from "../../shared/agent-address.js";
 import { VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
 import type { SnapshotNode } from "../../shared/layout-tree.js";
-import { BindEvent, BindStatus, FailureTarget, JobStatus, SnapshotStatus } from "../../shared/states.js";
-import { EventType, recordEvent } from "../store/events.js";
+import { BindEvent, BindStatus, JobStatus, SnapshotStatus } from "../../shared/states.js";
 import { membersOfVolume } from "../store/extents.js";
 import { cancelResyncsOfVolume, type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
@@ -67,23 +66,6 @@ async function findHeld(tx: Tx, { lvolid }: SnapshotJob, status: SnapshotStatus)
   return snapshot;
 }
 
-async function record(
-  tx: Tx,
-  { lvolid }: SnapshotJob,
-  sentence: string,
-  context: OperationContext,
-): Promise<void> {
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target: FailureTarget.LVOL,
-    targetid: lvolid,
-    event: EventType.ABNORMAL,
-    event_status: 5,
-    sentence,
-  });
-}
-
 /** From now on the head may know the snapshot: it is undone there first. */
 export const beginTakingSnapshot: Operation<SnapshotJob, void> = async (tx, { jobid }, context) => {
   await assertHeld(tx, jobid, context);
@@ -134,7 +116,6 @@ export const giveUpSnapshot: Operation<FailedSnapshot, JobRow> = async (tx, para
 export const finishSnapshotUndo: Operation<FailedSnapshot, void> = async (tx, params, context) => {
   const snapshot = await findHeld(tx, params, SnapshotStatus.CREATING);
   await removeSnapshot(tx, snapshot, context);
-  await record(tx, params, `snapshot ${snapshot.lvolname} was not taken: ${params.error.message}`, context);
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };
 

@@ -1,5 +1,5 @@
-import { BindEvent, FailureTarget } from "../../shared/states.js";
-import { EventType, recordEvent } from "../store/events.js";
+import { BindEvent } from "../../shared/states.js";
+import { describeBinding } from "../domain/job-descriptions.js";
 import { cancelOpenJobs, cancelResyncsOfVolume, findOpenJob, insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { moveBinding, type VolumeRow } from "../store/volumes.js";
@@ -26,15 +26,11 @@ export async function fenceVolume(
     epoch_open: 0,
     bind_error: reason,
   });
-  const payload = { epoch: volume.epoch };
-  await insertJob(tx, { kind: "fence", subject: volume.lvolid, payload, now: context.now });
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target: FailureTarget.HSVR,
-    targetid: volume.hsvrid ?? 0,
-    event: EventType.ABNORMAL,
-    event_status: 0,
-    sentence: `volume ${volume.lvolname} is fenced from its head server: ${reason}`,
+  await insertJob(tx, {
+    kind: "fence",
+    subject: volume.lvolid,
+    payload: { epoch: volume.epoch },
+    description: `${describeBinding(volume, "at", volume.hsvrid)}: ${reason}`,
+    now: context.now,
   });
 }

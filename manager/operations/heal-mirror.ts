@@ -1,20 +1,29 @@
 import { VasError } from "../../shared/errors.js";
 import { showDisk, showExtent, showMirror } from "../../shared/ids.js";
-import { BindEvent, BindStatus, FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
+import {
+  BindEvent,
+  BindStatus,
+  FailureTarget,
+  JobStatus,
+  MemberStatus,
+  Priority,
+} from "../../shared/states.js";
 import { type HealingMember, planHealing } from "../domain/heal-mirror.js";
-import { isUp } from "../domain/member-rules.js";
+import { describeMember } from "../domain/job-descriptions.js";
+import { isLive, isUp } from "../domain/member-rules.js";
 import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { planReplacement } from "../layout/plan-replacement.js";
 import { raiseGeneration } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { insertExtents, type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
 import { takeRange } from "../store/free-ranges.js";
-import { cancelOpenJobs, findOpenJob, insertJob } from "../store/jobs.js";
+import { cancelOpenJobs, insertJob, type JobRow, openJobsOf } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { takeIds } from "../store/sequences.js";
 import { allStorageServers, type StorageServerRow } from "../store/servers.js";
 import {
   attachmentOf,
+  clearShort,
   findMirror,
   findVolume,
   type MirrorRow,
@@ -60,11 +69,15 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const byId = new Map(members.map((member) => [member.dextid, member]));
   const bound = attachment.bind_status === BindStatus.BOUND && attachment.bind_event === BindEvent.NONE;
   const untouched = members.every(({ status }) => status === MemberStatus.ALLOCATED);
+  const resyncs = bound ? await openJobsOf(tx, "resync", [...byId.keys()]) : new Map<number, JobRow>();
   const plan = planHealing({
     redundancy: volume.redundancy,
     bound: attachment.hsvrid !== null,
     untouched,
-    members: members.map((member) => assess(member, servers.get(member.ssvrid), request.silentTooLong)),
+    members: members.map((member) => ({
+      ...assess(member, servers.get(member.ssvrid), request.silentTooLong),
+      resyncing: resyncs.get(member.dextid)?.status === JobStatus.RUNNING,
+    })),
   });
 
   const rows = (ids: readonly number[]): MemberRow[] => ids.flatMap((id) => byId.get(id) ?? []);
@@ -101,26 +114,51 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
     await raiseMirrorVersion(tx, mirror.mirrorid);
     await raiseGrantVersion(tx, attachment.lvolid);
   }
-  const began = bound ? await beginResyncs(tx, rows(plan.resync), context) : 0;
-  return { changed: changed || began > 0, length: mirror.length, noRoom };
+  await noteRedundancy(tx, mirror, volume.redundancy);
+  const wanted = bound ? toBegin(members, rows(plan.resync), resyncs, placed > 0) : [];
+  await beginResyncs(tx, volume, wanted, context);
+  return { changed: changed || wanted.length > 0, length: mirror.length, noRoom };
 };
+
+/**
+ * Those that have no job yet. Of a mirror's INSYNC members one has a job at a time: they stand for the same work. None has one
+ * beside members that were just placed, since the resyncs of these may do that work.
+ */
+function toBegin(
+  members: readonly MemberRow[],
+  wanted: readonly MemberRow[],
+  resyncs: ReadonlyMap<number, JobRow>,
+  hasPlaced: boolean,
+): MemberRow[] {
+  const isInSync = ({ status }: MemberRow): boolean => status === MemberStatus.INSYNC;
+  const mayLetGo = !hasPlaced && !members.some((member) => isInSync(member) && resyncs.has(member.dextid));
+  return wanted.filter((member) => !resyncs.has(member.dextid) && (mayLetGo || !isInSync(member)));
+}
+
+/** What was taken from the mirror without a replacement has been replaced: it is found by its members alone again. */
+async function noteRedundancy(tx: Tx, { mirrorid, short }: MirrorRow, redundancy: number): Promise<void> {
+  if (short === 0) return;
+  const live = (await membersOfMirror(tx, mirrorid)).filter(isLive);
+  if (live.length >= redundancy) await clearShort(tx, mirrorid);
+}
 
 function assess(
   member: MemberRow,
   server: StorageServerRow | undefined,
   silentTooLong: ReadonlySet<number>,
-): HealingMember {
+): Omit<HealingMember, "resyncing"> {
   const serverUp = server !== undefined && isUp(server.priority);
   const diskUp = isUp(member.disk_priority);
-  const isAway =
-    server?.lost === 1 || silentTooLong.has(member.ssvrid) || member.failures >= MAX_RESYNC_FAILURES;
-  const hasFailed = member.lost === 1 ? "failed" : isAway ? "away" : "no";
+  // One that was shut down is not silent, whatever was known of it when the round began.
+  const isSilent = server?.priority !== Priority.HALT && silentTooLong.has(member.ssvrid);
+  const notHeard = isSilent || member.failures >= MAX_RESYNC_FAILURES ? "silent" : "no";
+  const isAway = server?.lost === 1 ? "away" : notHeard;
   return {
     dextid: member.dextid,
     ssvrid: member.ssvrid,
     status: member.status,
     reachable: serverUp && diskUp,
-    lost: member.disk_priority === Priority.FAULTY ? "gone" : hasFailed,
+    lost: member.disk_priority === Priority.FAULTY ? "gone" : member.lost === 1 ? "failed" : isAway,
   };
 }
 
@@ -177,29 +215,27 @@ async function placeMembers(
         last_lvolid: null,
       },
     ]);
-    await recordEvent(tx, {
-      time: context.now,
-      eventid: 0,
-      target: FailureTarget.LVOL,
-      targetid: dextid,
-      event: EventType.ABNORMAL,
-      event_status: 0,
-      sentence: `mirror ${showMirror(mirrorid)} of volume ${volume.lvolname} gets a new member ${showExtent(dextid)} on ${showDisk(pdskid)}`,
-    });
+    const sentence = `mirror ${showMirror(mirrorid)} of volume ${volume.lvolname} gets a new member ${showExtent(dextid)} on ${showDisk(pdskid)}`;
+    const about = { target: FailureTarget.LVOL, targetid: dextid };
+    await recordEvent(tx, { ...about, event: EventType.ABNORMAL, sentence }, context);
   }
   return { placed: count, noRoom: undefined };
 }
 
 async function beginResyncs(
   tx: Tx,
+  volume: VolumeRow,
   members: readonly MemberRow[],
   context: OperationContext,
-): Promise<number> {
-  let began = 0;
+): Promise<void> {
   for (const member of members) {
-    if ((await findOpenJob(tx, "resync", member.dextid)) !== undefined) continue;
-    await insertJob(tx, { kind: "resync", subject: member.dextid, payload: {}, now: context.now });
-    began += 1;
+    const what = describeMember(member, volume);
+    await insertJob(tx, {
+      kind: "resync",
+      subject: member.dextid,
+      payload: {},
+      description: member.status === MemberStatus.INSYNC ? `${what}, to do without a lost copy` : what,
+      now: context.now,
+    });
   }
-  return began;
 }

@@ -64,9 +64,9 @@ function worstStatus(nodes: readonly { readonly mirror_status: MemberStatus }[])
     : MemberStatus.INSYNC;
 }
 
-/** `2026-11-21 07:25:40`, UTC: at most 20 characters, as the API says. */
+/** `2026-11-21T07:25:40`, UTC: at most 20 characters, as the API says, in the form that lvol_list always printed. */
 export function showTime(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ");
+  return new Date(milliseconds).toISOString().slice(0, 19);
 }
 
 /** The linear of a volume, or of the copy-on-write space of a snapshot. */

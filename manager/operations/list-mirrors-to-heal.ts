@@ -1,4 +1,4 @@
-import { mirrorsToHeal } from "../store/extents.js";
+import { mirrorsToHeal } from "../store/mirrors-to-heal.js";
 import { allStorageServers, type StorageServerRow } from "../store/servers.js";
 import type { Operation } from "./operation.js";
 
@@ -7,7 +7,7 @@ export interface MirrorsToHeal {
   readonly servers: readonly StorageServerRow[];
 }
 
-/** Mirrors with a member that is out, or whose disk or server is not in use, and the state of all servers. */
+/** Mirrors that may need healing, and the state of all servers. */
 export const listMirrorsToHeal: Operation<Record<string, never>, MirrorsToHeal> = async (tx) => ({
   mirrorids: await mirrorsToHeal(tx),
   servers: await allStorageServers(tx),

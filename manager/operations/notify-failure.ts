@@ -1,10 +1,9 @@
 import { VasError } from "../../shared/errors.js";
 import { showDisk, showExtent, showHeadServer, showStorageServer } from "../../shared/ids.js";
-import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
-import { isLastGood } from "../domain/member-rules.js";
+import { FailureTarget, Priority } from "../../shared/states.js";
 import { findDisk, moveDisksOfServer, updateDisk } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
-import { findExtent, markLost, membersOfMirror, moveMember } from "../store/extents.js";
+import { findExtent } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import {
   findHeadServer,
@@ -12,8 +11,9 @@ import {
   updateHeadServer,
   updateStorageServer,
 } from "../store/servers.js";
-import { attachmentOf, findMirror, findVolume, raiseMirrorVersion, volumesOfHead } from "../store/volumes.js";
+import { volumesOfHead } from "../store/volumes.js";
 import { fenceVolume } from "./fence-volume.js";
+import { loseExtents } from "./lose-extent.js";
 import type { Operation, OperationContext } from "./operation.js";
 
 interface Failure {
@@ -51,16 +51,7 @@ export const notifyFailure: Operation<Failure, 0> = async (tx, failure, context)
 };
 
 async function record(tx: Tx, failure: Failure, sentence: string, context: OperationContext): Promise<void> {
-  const { target, targetid } = failure;
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target,
-    targetid,
-    event: EventType.ABNORMAL,
-    event_status: 0,
-    sentence,
-  });
+  await recordEvent(tx, { ...failure, event: EventType.ABNORMAL, sentence }, context);
 }
 
 async function failHeadServer(tx: Tx, hsvrid: number, context: OperationContext): Promise<void> {
@@ -68,8 +59,9 @@ async function failHeadServer(tx: Tx, hsvrid: number, context: OperationContext)
   if (head === undefined)
     throw new VasError("ENOENT", `targetid: there is no head server ${showHeadServer(hsvrid)}`);
   const reason = `head server ${showHeadServer(hsvrid)} was reported as failed`;
-  if (head.priority !== Priority.OFFLINE) {
-    await updateHeadServer(tx, hsvrid, { priority: Priority.OFFLINE });
+  // One that is only silent is reported anew: from now on it is not brought back by being heard.
+  if (head.priority !== Priority.OFFLINE || head.silent === 1) {
+    await updateHeadServer(tx, hsvrid, { priority: Priority.OFFLINE, silent: 0 });
     await record(tx, { target: FailureTarget.HSVR, targetid: hsvrid }, reason, context);
   }
   for (const volume of await volumesOfHead(tx, hsvrid)) await fenceVolume(tx, { volume, reason }, context);
@@ -79,9 +71,11 @@ async function failStorageServer(tx: Tx, ssvrid: number, context: OperationConte
   const server = await findStorageServer(tx, ssvrid);
   if (server === undefined)
     throw new VasError("ENOENT", `targetid: there is no storage server ${showStorageServer(ssvrid)}`);
-  if (server.lost === 1) return;
+  // One that was shut down after it was lost is reported anew: it can be deleted then.
+  if (server.lost === 1 && server.priority === Priority.OFFLINE) return;
   await updateStorageServer(tx, ssvrid, { priority: Priority.OFFLINE, lost: 1 });
-  await moveDisksOfServer(tx, ssvrid, [Priority.HIGH, Priority.LOW, Priority.EVACUATE], Priority.OFFLINE);
+  const { HIGH, LOW, EVACUATE, HALT, OFFLINE } = Priority;
+  await moveDisksOfServer(tx, ssvrid, [HIGH, LOW, EVACUATE, HALT], OFFLINE);
   const sentence = `storage server ${showStorageServer(ssvrid)} was reported as failed`;
   await record(tx, { target: FailureTarget.SSVR, targetid: ssvrid }, sentence, context);
 }
@@ -103,18 +97,7 @@ async function failExtent(tx: Tx, dextid: number, context: OperationContext): Pr
   const extent = await findExtent(tx, dextid);
   if (extent === undefined)
     throw new VasError("ENOENT", `targetid: there is no disk extent ${showExtent(dextid)}`);
-  if (extent.mirrorid === null) return;
-  const mirror = await findMirror(tx, extent.mirrorid);
-  const owner = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || owner === undefined) return;
-  const volume = await attachmentOf(tx, owner);
-  await markLost(tx, dextid);
+  if ((await loseExtents(tx, [dextid])).length === 0) return;
   const sentence = `disk extent ${showExtent(dextid)} was reported as failed`;
   await record(tx, { target: FailureTarget.LVOL, targetid: dextid }, sentence, context);
-  // An attached volume's head stops using the member first, and says so (R2). A detached one has nobody to ask.
-  const members = await membersOfMirror(tx, mirror.mirrorid);
-  if (volume.hsvrid === null && extent.status === MemberStatus.INSYNC && !isLastGood(members, dextid)) {
-    await moveMember(tx, dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
-    await raiseMirrorVersion(tx, mirror.mirrorid);
-  }
 }

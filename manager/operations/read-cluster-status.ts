@@ -1,12 +1,9 @@
-import { showDisk, showExtent, showVolume } from "../../shared/ids.js";
 import type { ClusterStatus, JobInfo } from "../../shared/methods/manager-methods.js";
 import { BindStatus, JobStatus } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
 import { isSnapshot } from "../domain/snapshot-rules.js";
 import { freeSpaceByDisk, listDisks, unshreddedByDisk } from "../store/disks.js";
-import { findExtent } from "../store/extents.js";
 import { type JobRow, openJobs } from "../store/jobs.js";
-import type { Tx } from "../store/open-store.js";
 import { allHeadServers, allStorageServers } from "../store/servers.js";
 import { allVolumes, degradedVolumes, type VolumeRow } from "../store/volumes.js";
 import type { Operation } from "./operation.js";
@@ -69,7 +66,7 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
       available: sum(free.values()),
       unshredded: sum(unshredded.values()),
     },
-    jobs: await Promise.all(jobs.slice(0, MAX_JOBS).map((job) => describeJob(tx, job, sources))),
+    jobs: jobs.slice(0, MAX_JOBS).map((job) => describeJob(job, sources)),
   };
 };
 
@@ -83,22 +80,14 @@ function describeTrouble(volume: VolumeRow, degraded: ReadonlySet<number>): stri
 
 type JobRowPriority = Parameters<typeof isUp>[0];
 
-async function describeJob(tx: Tx, job: JobRow, sources: StatusSources): Promise<JobInfo> {
+function describeJob(job: JobRow, sources: StatusSources): JobInfo {
   return {
     jobid: job.jobid,
     kind: job.kind,
-    subject: await describeSubject(tx, job),
+    subject: job.description,
     status: job.status,
     attempts: job.attempts,
     last_error: job.last_error,
     progress: job.status === JobStatus.RUNNING ? sources.progressOf(job.jobid) : -1,
   };
-}
-
-async function describeSubject(tx: Tx, job: JobRow): Promise<string> {
-  if (job.kind !== "resync" && job.kind !== "shred") return showVolume(job.subject);
-  const extent = await findExtent(tx, job.subject);
-  return extent === undefined
-    ? showExtent(job.subject)
-    : `${showExtent(job.subject)} on ${showDisk(extent.pdskid)} (${extent.length} GB)`;
 }

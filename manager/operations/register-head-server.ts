@@ -2,8 +2,9 @@ import { VasError } from "../../shared/errors.js";
 import { showHeadServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
-import { BindEvent, BindStatus, Priority } from "../../shared/states.js";
+import { BindEvent, BindStatus, FailureTarget, Priority } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
+import { recordChange } from "../store/events.js";
 import { takeIds } from "../store/sequences.js";
 import {
   findHeadServer,
@@ -15,6 +16,7 @@ import {
 import { volumesOfHead } from "../store/volumes.js";
 import { fenceVolume } from "./fence-volume.js";
 import type { Operation } from "./operation.js";
+import { recordServerReturn } from "./record-server-return.js";
 import { assertSameServer } from "./same-server.js";
 
 const DEFAULT_PORT = 8882;
@@ -42,6 +44,8 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
       silent: 0,
     });
     await insertAddresses(tx, "head", hsvrid, params.ip_data);
+    const sentence = `head server ${showHeadServer(hsvrid)} (${params.ip_data.join(", ")}) is registered`;
+    await recordChange(tx, { target: FailureTarget.HSVR, targetid: hsvrid, sentence }, context);
     return hsvrid;
   }
 
@@ -54,6 +58,12 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
   // The repeated registration of an agent that has run all along does not undo what a person declared, and a head that
   // does not answer is found again by the server check.
   if (!isUp(server.priority) && params.starting === false) return hsvrid;
+  const about = {
+    target: FailureTarget.HSVR,
+    targetid: hsvrid,
+    name: `head server ${showHeadServer(hsvrid)}`,
+  };
+  await recordServerReturn(tx, { ...about, before: server, boot_id: params.boot_id }, context);
   await updateHeadServer(tx, hsvrid, {
     priority: Priority.HIGH,
     port: params.port ?? server.port,

@@ -2,7 +2,7 @@ import { VasError } from "../../shared/errors.js";
 import { showDisk, showStorageServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
-import { MemberStatus, Priority } from "../../shared/states.js";
+import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
 import { SECTOR_BYTES, usableGigabytes } from "../../shared/units.js";
 import { isUp } from "../domain/member-rules.js";
 import {
@@ -14,11 +14,13 @@ import {
   raiseGeneration,
   updateDisk,
 } from "../store/disks.js";
+import { recordChange } from "../store/events.js";
 import { holdsMembers, insertExtents } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
 import { takeIds } from "../store/sequences.js";
-import { findStorageServer } from "../store/servers.js";
+import { findStorageServer, type StorageServerRow } from "../store/servers.js";
 import type { Operation } from "./operation.js";
+import { recordDiskChange } from "./record-disk-change.js";
 
 type Params = ParamsOf<typeof apiMethods.registerPhysicalDisk>;
 const DEFAULT_NBD_PORT = 10809;
@@ -28,8 +30,9 @@ const DEFAULT_NBD_PORT = 10809;
  * the same server. Space that is new counts as written, and is shredded before anyone gets it (D5).
  *
  * @returns pdskid
+ * @throws VasError ENOENT for the id of a disk that was deleted: its label is of no disk for ever, as no id is used again
  */
-export const registerPhysicalDisk: Operation<Params, number> = async (tx, params) => {
+export const registerPhysicalDisk: Operation<Params, number> = async (tx, params, context) => {
   const server = await findStorageServer(tx, params.ssvrid);
   if (server === undefined)
     throw new VasError("EINVAL", `ssvrid: there is no storage server ${showStorageServer(params.ssvrid)}`);
@@ -43,7 +46,13 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
   }
 
   const disk = await findKnown(tx, params);
-  if (disk === undefined) return insertNew(tx, params, sectors, capacity);
+  if (disk === undefined) {
+    const pdskid = await insertNew(tx, params, server, sectors);
+    const sentence = `disk ${showDisk(pdskid)} of ${showStorageServer(params.ssvrid)} is registered: ${params.local_path}, ${capacity} GB`;
+    await recordChange(tx, { target: FailureTarget.PDSK, targetid: pdskid, sentence }, context);
+    return pdskid;
+  }
+  assertNotFailed(disk);
   if (disk.ssvrid !== params.ssvrid) await assertMayMove(tx, disk);
   else if (!mayReturn(disk) && params.pdskid === undefined) {
     throw new VasError("EEXIST", `disk ${showDisk(disk.pdskid)} is registered and neither OFFLINE nor HALT`);
@@ -57,7 +66,7 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
   if (capacity > disk.capacity) await addUnshredded(tx, disk.pdskid, disk.capacity, capacity - disk.capacity);
 
   await giveWayToPath(tx, disk.pdskid, params);
-  await updateDisk(tx, disk.pdskid, {
+  const change = {
     ssvrid: params.ssvrid,
     local_path: params.local_path,
     serial: params.serial ?? disk.serial,
@@ -67,9 +76,20 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
     ...(mayReturn(disk) && isUp(server.priority)
       ? { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH }
       : {}),
-  });
+  };
+  await updateDisk(tx, disk.pdskid, change);
+  await recordDiskChange(tx, disk.pdskid, { before: disk, after: { ...disk, ...change } }, context);
   return disk.pdskid;
 };
+
+/** What was on it may not be what it should be: it never comes back as the disk that it was. @throws VasError EEXIST */
+function assertNotFailed({ pdskid, priority }: DiskRow): void {
+  if (priority !== Priority.FAULTY) return;
+  throw new VasError(
+    "EEXIST",
+    `disk ${showDisk(pdskid)} was reported as failed; delete it (deletePhysicalDisk) and wipe it, and it can be offered again as a new disk`,
+  );
+}
 
 function mayReturn(disk: DiskRow): boolean {
   return disk.priority === Priority.OFFLINE || disk.priority === Priority.HALT;
@@ -92,7 +112,7 @@ async function findKnown(tx: Tx, params: Params): Promise<DiskRow | undefined> {
     const disk = await findDisk(tx, params.pdskid);
     if (disk === undefined) {
       throw new VasError(
-        "EINVAL",
+        "ENOENT",
         `pdskid: there is no disk ${showDisk(params.pdskid)}, although ${params.local_path} is labelled so; was it deleted?`,
       );
     }
@@ -102,7 +122,8 @@ async function findKnown(tx: Tx, params: Params): Promise<DiskRow | undefined> {
   return bySerial ?? (await findDiskByPath(tx, params.ssvrid, params.local_path));
 }
 
-async function insertNew(tx: Tx, params: Params, sectors: number, capacity: number): Promise<number> {
+async function insertNew(tx: Tx, params: Params, server: StorageServerRow, sectors: number): Promise<number> {
+  const capacity = usableGigabytes(sectors * SECTOR_BYTES);
   const [pdskid = 0] = await takeIds(tx, "pdsk", 1);
   await insertDisk(tx, {
     pdskid,
@@ -111,7 +132,8 @@ async function insertNew(tx: Tx, params: Params, sectors: number, capacity: numb
     serial: params.serial ?? null,
     sectors,
     capacity,
-    priority: Priority.HIGH,
+    // It comes back with its server, like the others.
+    priority: isUp(server.priority) ? Priority.HIGH : server.priority,
     nbd_port: params.nbd_port ?? DEFAULT_NBD_PORT,
     generation: 0,
     bad_blocks: 0,

@@ -2,8 +2,9 @@ import { VasError } from "../../shared/errors.js";
 import { showStorageServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
-import { Priority } from "../../shared/states.js";
+import { FailureTarget, Priority } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
+import { recordChange } from "../store/events.js";
 import { takeIds } from "../store/sequences.js";
 import {
   findStorageServer,
@@ -13,6 +14,7 @@ import {
   updateStorageServer,
 } from "../store/servers.js";
 import type { Operation } from "./operation.js";
+import { recordServerReturn } from "./record-server-return.js";
 import { assertSameServer } from "./same-server.js";
 
 const DEFAULT_PORT = 8883;
@@ -25,7 +27,7 @@ const DEFAULT_PORT = 8883;
 export const registerStorageServer: Operation<
   ParamsOf<typeof apiMethods.registerStorageServer>,
   number
-> = async (tx, params) => {
+> = async (tx, params, context) => {
   const known = await serversWithAddress(tx, "storage", params.ip_data);
   if (known.length === 0) {
     const [ssvrid = 0] = await takeIds(tx, "ssvr", 1);
@@ -39,6 +41,8 @@ export const registerStorageServer: Operation<
       lost: 0,
     });
     await insertAddresses(tx, "storage", ssvrid, params.ip_data);
+    const sentence = `storage server ${showStorageServer(ssvrid)} (${params.ip_data.join(", ")}) is registered`;
+    await recordChange(tx, { target: FailureTarget.SSVR, targetid: ssvrid, sentence }, context);
     return ssvrid;
   }
 
@@ -52,9 +56,12 @@ export const registerStorageServer: Operation<
       `storage server ${showStorageServer(ssvrid)} is registered and neither OFFLINE nor HALT`,
     );
   }
-  // The repeated registration of an agent that has run all along does not undo what a person declared.
+  // The repeated registration of an agent that has run all along does not undo what a person declared, or shut down.
   // Nor does it prove that a server which does not answer can be reached: the server check finds that out.
-  if ((server.lost === 1 || server.silent === 1) && params.starting === false) return ssvrid;
+  if (!isUp(server.priority) && params.starting === false) return ssvrid;
+  const name = `storage server ${showStorageServer(ssvrid)}`;
+  const about = { target: FailureTarget.SSVR, targetid: ssvrid, name };
+  await recordServerReturn(tx, { ...about, before: server, boot_id: params.boot_id }, context);
   await updateStorageServer(tx, ssvrid, {
     ...(isUp(server.priority) ? {} : { priority: Priority.HIGH }),
     port: params.port ?? server.port,

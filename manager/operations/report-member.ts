@@ -2,12 +2,19 @@ import { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
 import type { MirrorState } from "../../shared/methods/manager-methods.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { describeMember } from "../domain/job-descriptions.js";
 import { isLastGood } from "../domain/member-rules.js";
 import { assertOpenEpoch } from "../domain/volume-rules.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
-import { findMirror, findVolume, type MirrorRow, raiseMirrorVersion } from "../store/volumes.js";
+import {
+  findMirror,
+  findVolume,
+  type MirrorRow,
+  raiseMirrorVersion,
+  type VolumeRow,
+} from "../store/volumes.js";
 import type { Operation } from "./operation.js";
 
 /** What a head may say of the members of its mirrors (rules R1 and R2). */
@@ -22,21 +29,28 @@ export interface MemberReport extends MirrorRef {
   readonly version: number;
 }
 
+interface OpenMirror {
+  readonly mirror: MirrorRow;
+  /** The volume or snapshot that it is a part of. */
+  readonly owner: VolumeRow;
+  readonly members: readonly MemberRow[];
+}
+
 /** @throws VasError ENOENT, or ESTALE if the epoch is closed. */
-async function openMirror(tx: Tx, ref: MirrorRef): Promise<{ mirror: MirrorRow; members: MemberRow[] }> {
+async function openMirror(tx: Tx, ref: MirrorRef): Promise<OpenMirror> {
   const volume = await findVolume(tx, ref.lvolid);
   if (volume === undefined) throw new VasError("ESTALE", `there is no volume ${showVolume(ref.lvolid)}`);
   assertOpenEpoch(volume, ref.epoch);
   const mirror = await findMirror(tx, ref.mirrorid);
   const owner = mirror && (await findVolume(tx, mirror.lvolid));
   // A mirror of a snapshot is its origin's head's to report.
-  if (mirror === undefined || (owner?.origin_lvolid ?? mirror.lvolid) !== ref.lvolid) {
+  if (mirror === undefined || owner === undefined || (owner.origin_lvolid ?? owner.lvolid) !== ref.lvolid) {
     throw new VasError(
       "ENOENT",
       `volume ${showVolume(ref.lvolid)} has no mirror ${showMirror(ref.mirrorid)}`,
     );
   }
-  return { mirror, members: await membersOfMirror(tx, ref.mirrorid) };
+  return { mirror, owner, members: await membersOfMirror(tx, ref.mirrorid) };
 }
 
 function memberOf(members: readonly MemberRow[], report: MemberReport): MemberRow {
@@ -67,7 +81,7 @@ export const reportMemberFailure: Operation<MemberReport, { version: number }> =
   report,
   context,
 ) => {
-  const { mirror, members } = await openMirror(tx, report);
+  const { mirror, owner, members } = await openMirror(tx, report);
   const member = memberOf(members, report);
   if (member.status === MemberStatus.INSYNC) {
     if (report.version !== mirror.version) throw pastVersion(mirror, report);
@@ -78,15 +92,9 @@ export const reportMemberFailure: Operation<MemberReport, { version: number }> =
       );
     }
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.SPARE);
-    await recordEvent(tx, {
-      time: context.now,
-      eventid: 0,
-      target: FailureTarget.LVOL,
-      targetid: member.dextid,
-      event: EventType.ABNORMAL,
-      event_status: 0,
-      sentence: `extent ${showExtent(member.dextid)} of mirror ${showMirror(mirror.mirrorid)} is out of sync: its head could not write it`,
-    });
+    const about = { target: FailureTarget.LVOL, targetid: member.dextid };
+    const sentence = `${describeMember(member, owner)} is out of sync: its head could not write it`;
+    await recordEvent(tx, { ...about, event: EventType.ABNORMAL, sentence }, context);
   }
   return { version: await raiseMirrorVersion(tx, mirror.mirrorid) };
 };

@@ -1,7 +1,7 @@
 import { VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
 import type { SnapshotState } from "../../shared/methods/manager-methods.js";
-import { FailureTarget } from "../../shared/states.js";
+import { EventStatus, FailureTarget } from "../../shared/states.js";
 import { snapshotStatusName } from "../domain/snapshot-rules.js";
 import { assertOpenEpoch } from "../domain/volume-rules.js";
 import { EventType, recordEvent } from "../store/events.js";
@@ -51,15 +51,17 @@ export async function loseSnapshot(
   context: OperationContext,
 ): Promise<void> {
   if (!(await markSnapshotLost(tx, snapshot.lvolid))) return;
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target: FailureTarget.LVOL,
-    targetid: snapshot.lvolid,
-    event: EventType.ABNORMAL,
-    event_status: 5,
-    sentence: `snapshot ${snapshot.lvolname} is INVALID, its origin goes on: ${reason}`,
-  });
+  await recordEvent(
+    tx,
+    {
+      target: FailureTarget.LVOL,
+      targetid: snapshot.lvolid,
+      event: EventType.ABNORMAL,
+      event_status: EventStatus.ERROR,
+      sentence: `snapshot ${snapshot.lvolname} is INVALID, its origin goes on: ${reason}`,
+    },
+    context,
+  );
 }
 
 /** The snapshots of a volume, for the head that is about to serve it again. @throws VasError ESTALE */

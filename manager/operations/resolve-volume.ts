@@ -27,5 +27,5 @@ export async function resolveVolume(tx: Tx, ref: VolumeRef, prefix = ""): Promis
   }
   const volume = await findVolumeByName(tx, ref.lvolname ?? "");
   if (volume !== undefined) return volume;
-  throw new VasError("ENOENT", `there is no volume named "${ref.lvolname}"`);
+  throw new VasError("ENOENT", `there is no volume named "${ref.lvolname?.slice(0, 64)}"`);
 }

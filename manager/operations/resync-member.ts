@@ -1,22 +1,14 @@
 import type { AgentAddress } from "../../shared/agent-address.js";
 import type { VasError } from "../../shared/errors.js";
-import { showExtent, showMirror } from "../../shared/ids.js";
 import type { ExtentNode } from "../../shared/layout-tree.js";
-import {
-  BindEvent,
-  BindStatus,
-  FailureTarget,
-  JobStatus,
-  MemberStatus,
-  Priority,
-} from "../../shared/states.js";
-import { isLastGood } from "../domain/member-rules.js";
+import { BindEvent, BindStatus, JobStatus, MemberStatus } from "../../shared/states.js";
+import { isDeclaredLost, leavingMembers } from "../domain/member-rules.js";
 import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
-import { EventType, recordEvent } from "../store/events.js";
-import { countFailure, findExtent, membersOfMirror } from "../store/extents.js";
+import { countFailure, findExtent, type MemberRow, membersOfMirror } from "../store/extents.js";
 import { updateHeldJob } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
 import { takeEventId } from "../store/sequences.js";
-import { addressesByServer, addressesOf, allStorageServers, findHeadServer } from "../store/servers.js";
+import { addressesByServer, addressesOf, findHeadServer, lostStorageServers } from "../store/servers.js";
 import { attachmentOf, findMirror, findVolume, type VolumeRow } from "../store/volumes.js";
 import { assertHeld, endJob } from "./held-job.js";
 import { extentNode } from "./layout-tree.js";
@@ -30,49 +22,45 @@ export interface ResyncPlan {
   readonly mirrorid: number;
   readonly version: number;
   readonly head: AgentAddress;
-  /** The grant that the new member's server must hold first. */
-  readonly grant: ServerGrant;
+  /** The grant that the new member's server must hold first; undefined if the member is in sync, and has it. */
+  readonly grant: ServerGrant | undefined;
   readonly add: ExtentNode;
-  /** A member on a lost disk that the head must stop using; undefined if there is none. */
+  /** A member that was declared lost, and that the head must stop using; undefined if there is none. */
   readonly remove: ExtentNode | undefined;
 }
 
-/** @returns `insync` if there is nothing left to do, undefined if the member, or what it was for, is gone. */
+/**
+ * A member that is in sync is resynced as long as its head uses a lost one: it is put in its own place, and the lost one is
+ * left out.
+ *
+ * @returns `insync` if there is nothing left to do, undefined if the member, or what it was for, is gone.
+ */
 export const readResync: Operation<{ readonly dextid: number }, ResyncPlan | "insync" | undefined> = async (
   tx,
   { dextid },
 ) => {
   const extent = await findExtent(tx, dextid);
   if (extent?.mirrorid == null) return undefined;
-  if (extent.status === MemberStatus.INSYNC) return "insync";
-  if (extent.status !== MemberStatus.SPARE) return undefined;
+  const isInSync = extent.status === MemberStatus.INSYNC;
+  if (!isInSync && extent.status !== MemberStatus.SPARE) return undefined;
+  const ended = isInSync ? "insync" : undefined;
   const mirror = await findMirror(tx, extent.mirrorid);
   const owner = mirror && (await findVolume(tx, mirror.lvolid));
-  if (mirror === undefined || owner === undefined) return undefined;
-  if (isSnapshot(owner) && !isUsable(owner)) return undefined;
+  if (mirror === undefined || owner === undefined) return ended;
+  if (isSnapshot(owner) && !isUsable(owner)) return ended;
   const volume = await attachmentOf(tx, owner);
-  if (volume.hsvrid === null) return undefined;
-  if (volume.bind_status !== BindStatus.BOUND || volume.bind_event !== BindEvent.NONE) return undefined;
+  if (volume.hsvrid === null) return ended;
+  if (volume.bind_status !== BindStatus.BOUND || volume.bind_event !== BindEvent.NONE) return ended;
   const head = await findHeadServer(tx, volume.hsvrid);
   const members = await membersOfMirror(tx, mirror.mirrorid);
   const member = members.find((candidate) => candidate.dextid === dextid);
-  const grant = (await readGrants(tx, volume.lvolid)).find(
-    (candidate) => candidate.ssvrid === member?.ssvrid,
-  );
-  if (head === undefined || member === undefined || grant === undefined) return undefined;
+  if (head === undefined || member === undefined) return ended;
+  const remove = toRemove(members, member, await lostStorageServers(tx));
+  if (isInSync && remove === undefined) return "insync";
+  const grant = isInSync ? undefined : await grantOf(tx, volume.lvolid, member.ssvrid);
+  if (!isInSync && grant === undefined) return undefined;
 
   const addresses = await addressesByServer(tx, "storage");
-  const lostServers = new Set(
-    (await allStorageServers(tx)).filter((server) => server.lost === 1).map((server) => server.ssvrid),
-  );
-  const leaving = members.find(
-    (candidate) =>
-      candidate.status === MemberStatus.INSYNC &&
-      (candidate.disk_priority === Priority.FAULTY ||
-        candidate.lost === 1 ||
-        lostServers.has(candidate.ssvrid)) &&
-      !isLastGood(members, candidate.dextid),
-  );
   return {
     volume,
     mirrorid: mirror.mirrorid,
@@ -80,29 +68,36 @@ export const readResync: Operation<{ readonly dextid: number }, ResyncPlan | "in
     head: { addresses: await addressesOf(tx, "head", head.hsvrid), port: head.port },
     grant,
     add: extentNode(member, addresses.get(member.ssvrid) ?? []),
-    remove: leaving && extentNode(leaving, addresses.get(leaving.ssvrid) ?? []),
+    remove: remove && extentNode(remove, addresses.get(remove.ssvrid) ?? []),
   };
 };
 
+/** The first of the SPARE members takes the place of the first that leaves, and so on; any one removes the last, too. */
+function toRemove(
+  members: readonly MemberRow[],
+  member: MemberRow,
+  lostServers: ReadonlySet<number>,
+): MemberRow | undefined {
+  const leaving = leavingMembers(members, lostServers).filter(({ dextid }) => dextid !== member.dextid);
+  const spares = members.filter(
+    (other) => other.status === MemberStatus.SPARE && !isDeclaredLost(other, lostServers),
+  );
+  const turn = Math.max(0, spares.indexOf(member));
+  return leaving[Math.min(turn, leaving.length - 1)];
+}
+
+async function grantOf(tx: Tx, lvolid: number, ssvrid: number): Promise<ServerGrant | undefined> {
+  return (await readGrants(tx, lvolid)).find((grant) => grant.ssvrid === ssvrid);
+}
+
 interface ResyncJob {
   readonly jobid: number;
-  readonly eventid: number;
   readonly dextid: number;
 }
 
 /** The head has reported the member INSYNC, and that was accepted: only the job is left to end. */
 export const finishResync: Operation<ResyncJob, void> = async (tx, params, context) => {
-  const extent = await findExtent(tx, params.dextid);
   await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: params.eventid,
-    target: FailureTarget.LVOL,
-    targetid: params.dextid,
-    event: EventType.RESYNC,
-    event_status: 3,
-    sentence: `extent ${showExtent(params.dextid)} of mirror ${showMirror(extent?.mirrorid ?? 0)} is in sync`,
-  });
 };
 
 /** A resync that its head gave up. Attempts count only while the member's server answers. */

@@ -1,6 +1,7 @@
 import type { AgentAddress } from "../../shared/agent-address.js";
 import { showDisk, showExtent } from "../../shared/ids.js";
 import { EventStatus, FailureTarget, JobStatus, MemberStatus } from "../../shared/states.js";
+import { describeExtent } from "../domain/job-descriptions.js";
 import { isUp } from "../domain/member-rules.js";
 import { shredOrder } from "../domain/shred-order.js";
 import { findDisk } from "../store/disks.js";
@@ -48,15 +49,16 @@ export const beginShreds: Operation<Record<string, never>, number> = async (tx, 
     const busy = perServer.get(extent.ssvrid) ?? 0;
     if (room <= 0) break;
     if (busy >= max_shred_tasks_per_server) continue;
-    if (extent.length > shred_slice_gb) {
+    const length = Math.min(extent.length, shred_slice_gb);
+    if (length < extent.length) {
       const [rest = 0] = await takeIds(tx, "lvol", 1);
-      await updateExtent(tx, extent.dextid, { length: shred_slice_gb });
+      await updateExtent(tx, extent.dextid, { length });
       await insertExtents(tx, [
         {
           dextid: rest,
           pdskid: extent.pdskid,
-          offset: extent.offset + shred_slice_gb,
-          length: extent.length - shred_slice_gb,
+          offset: extent.offset + length,
+          length: extent.length - length,
           generation: extent.generation,
           mirrorid: null,
           status: MemberStatus.NEEDSHRED,
@@ -66,7 +68,9 @@ export const beginShreds: Operation<Record<string, never>, number> = async (tx, 
         },
       ]);
     }
-    await insertJob(tx, { kind: "shred", subject: extent.dextid, payload: {}, now: context.now });
+    const { dextid: subject, pdskid } = extent;
+    const description = describeExtent({ dextid: subject, pdskid, length });
+    await insertJob(tx, { kind: "shred", subject, payload: {}, description, now: context.now });
     perServer.set(extent.ssvrid, busy + 1);
     room -= 1;
     began += 1;
@@ -130,7 +134,6 @@ export const readShred: Operation<{ readonly dextid: number }, ShredPlan | undef
 
 interface ShredJob {
   readonly jobid: number;
-  readonly eventid: number;
   readonly dextid: number;
 }
 
@@ -142,7 +145,7 @@ interface ShredJob {
  */
 export const failShred: Operation<ShredJob & { readonly sentence: string }, boolean> = async (
   tx,
-  { jobid, eventid, dextid, sentence },
+  { jobid, dextid, sentence },
   context,
 ) => {
   await assertHeld(tx, jobid, context);
@@ -156,15 +159,8 @@ export const failShred: Operation<ShredJob & { readonly sentence: string }, bool
   await countFailure(tx, dextid);
   if (extent.failures + 1 < MAX_SHRED_FAILURES) return false;
   const reason = `shredding disk extent ${showExtent(dextid)} failed ${MAX_SHRED_FAILURES} times in a row, so disk ${showDisk(pdskid)} counts as failed: ${sentence}`;
-  await recordEvent(tx, {
-    time: context.now,
-    eventid,
-    target: FailureTarget.PDSK,
-    targetid: pdskid,
-    event: EventType.SHRED,
-    event_status: EventStatus.ERROR,
-    sentence: reason,
-  });
+  const outcome = { event: EventType.SHRED, event_status: EventStatus.ERROR, sentence: reason };
+  await recordEvent(tx, { target: FailureTarget.PDSK, targetid: pdskid, ...outcome }, context);
   await notifyFailure(tx, { target: FailureTarget.PDSK, targetid: pdskid }, context);
   await cancelShredsOfDisk(tx, pdskid, { now: context.now, result: "ECANCELED", last_error: reason });
   return true;
@@ -181,13 +177,4 @@ export const finishShred: Operation<ShredJob & { readonly generation: number }, 
   if (extent?.status !== MemberStatus.NEEDSHRED || extent.generation !== params.generation) return;
   await deleteExtent(tx, extent.dextid);
   await returnRange(tx, extent.pdskid, extent.offset, extent.length);
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: params.eventid,
-    target: FailureTarget.LVOL,
-    targetid: params.dextid,
-    event: EventType.SHRED,
-    event_status: EventStatus.DONE,
-    sentence: `extent ${showExtent(extent.dextid)} on ${showDisk(extent.pdskid)} (${extent.length} GB) is shredded`,
-  });
 };

@@ -3,7 +3,7 @@ import { showHeadServer, showStorageServer } from "../../shared/ids.js";
 import { FailureTarget, Priority } from "../../shared/states.js";
 import { isUp } from "../domain/member-rules.js";
 import { listDisks, moveDisksOfServer, updateDisk } from "../store/disks.js";
-import { EventType, recordEvent } from "../store/events.js";
+import { EventType, recordChange, recordEvent } from "../store/events.js";
 import {
   addressesByServer,
   allHeadServers,
@@ -61,25 +61,26 @@ export const markSilent: Operation<ServerRef, void> = async (tx, { kind, id }, c
     await updateStorageServer(tx, id, change);
     await moveDisksOfServer(tx, id, [Priority.HIGH, Priority.LOW, Priority.EVACUATE], Priority.OFFLINE);
   }
-  const name =
-    kind === "head" ? `head server ${showHeadServer(id)}` : `storage server ${showStorageServer(id)}`;
-  await recordEvent(tx, {
-    time: context.now,
-    eventid: 0,
-    target: kind === "head" ? FailureTarget.HSVR : FailureTarget.SSVR,
-    targetid: id,
-    event: EventType.ABNORMAL,
-    event_status: 0,
-    sentence: `${name} does not answer`,
-  });
+  const { name, ...about } = describeServer({ kind, id });
+  const sentence = `${name} does not answer`;
+  await recordEvent(tx, { ...about, event: EventType.ABNORMAL, sentence }, context);
 };
 
+function describeServer({ kind, id }: ServerRef): { target: number; targetid: number; name: string } {
+  return kind === "head"
+    ? { target: FailureTarget.HSVR, targetid: id, name: `head server ${showHeadServer(id)}` }
+    : { target: FailureTarget.SSVR, targetid: id, name: `storage server ${showStorageServer(id)}` };
+}
+
 /** A server that had fallen silent answers again: it is as it was, unless someone declared it lost meanwhile. */
-export const markHeard: Operation<ServerRef, void> = async (tx, { kind, id }) => {
+export const markHeard: Operation<ServerRef, void> = async (tx, { kind, id }, context) => {
+  const { name, ...about } = describeServer({ kind, id });
+  const change = { ...about, sentence: `${name} answers again` };
   if (kind === "head") {
     const head = await findHeadServer(tx, id);
-    if (head?.silent === 1) await updateHeadServer(tx, id, { priority: Priority.HIGH, silent: 0 });
-    return;
+    if (head?.silent !== 1) return;
+    await updateHeadServer(tx, id, { priority: Priority.HIGH, silent: 0 });
+    return recordChange(tx, change, context);
   }
   const server = await findStorageServer(tx, id);
   if (server?.silent !== 1 || server.lost === 1) return;
@@ -88,4 +89,5 @@ export const markHeard: Operation<ServerRef, void> = async (tx, { kind, id }) =>
     if (disk.priority !== Priority.OFFLINE) continue;
     await updateDisk(tx, disk.pdskid, { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH });
   }
+  await recordChange(tx, change, context);
 };

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { DiskRow } from "../../schema/tables.js";
 import type { Priority } from "../../shared/states.js";
+import { differsFrom } from "./differs-from.js";
 import type { Tx } from "./open-store.js";
 
 export type { DiskRow };
@@ -43,7 +44,7 @@ export async function updateDisk(
   pdskid: number,
   change: Partial<Omit<DiskRow, "pdskid">>,
 ): Promise<void> {
-  await tx.updateTable("disk").set(change).where("pdskid", "=", pdskid).execute();
+  await tx.updateTable("disk").set(change).where("pdskid", "=", pdskid).where(differsFrom(change)).execute();
 }
 
 /** Moves the disks of a server that are in one of `from` to another priority. */
@@ -59,6 +60,11 @@ export async function moveDisksOfServer(
     .where("ssvrid", "=", ssvrid)
     .where("priority", "in", from)
     .execute();
+}
+
+/** Moves all disks of the cluster, except those in one of `except`, to another priority. */
+export async function moveAllDisks(tx: Tx, except: readonly Priority[], to: Priority): Promise<void> {
+  await tx.updateTable("disk").set({ priority: to }).where("priority", "not in", except).execute();
 }
 
 /** Gives out the next extent generations of a disk (rule R4): `count` numbers, the last one returned. */

@@ -18,7 +18,8 @@ export async function findExtent(tx: Tx, dextid: number): Promise<ExtentRow | un
   return tx.selectFrom("extent").selectAll().where("dextid", "=", dextid).executeTakeFirst();
 }
 
-const memberQuery = (tx: Tx) =>
+/** Members of mirrors with what their disks tell; to be narrowed by the caller to extents that have a mirror. */
+export const memberQuery = (tx: Tx) =>
   tx
     .selectFrom("extent")
     .innerJoin("disk", "disk.pdskid", "extent.pdskid")
@@ -156,11 +157,6 @@ export async function countFailure(tx: Tx, dextid: number): Promise<void> {
     .execute();
 }
 
-/** A person or monitor declared the extent failed. */
-export async function markLost(tx: Tx, dextid: number): Promise<void> {
-  await tx.updateTable("extent").set({ lost: 1 }).where("dextid", "=", dextid).execute();
-}
-
 export async function updateExtent(
   tx: Tx,
   dextid: number,
@@ -217,28 +213,4 @@ export async function nextToShred(tx: Tx, now: number, maxWaiting: number): Prom
     .where("disk.priority", "in", [1, 2, 3])
     .where("storage_server.priority", "in", [1, 2, 3])
     .execute();
-}
-
-/** Mirrors that may need healing: a member is out, or is on a disk or server that is lost or silent. */
-export async function mirrorsToHeal(tx: Tx): Promise<number[]> {
-  const out = tx
-    .selectFrom("extent")
-    .select("mirrorid")
-    .where("status", "in", [MemberStatus.SPARE, MemberStatus.FAULTY])
-    .where("mirrorid", "is not", null);
-  const lost = tx
-    .selectFrom("extent")
-    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
-    .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
-    .select("extent.mirrorid")
-    .where("extent.mirrorid", "is not", null)
-    .where((test) =>
-      test.or([
-        test("disk.priority", "in", [4, 5, 6]),
-        test("storage_server.priority", "in", [4, 5, 6]),
-        test("extent.lost", "=", 1),
-      ]),
-    );
-  const rows = await out.union(lost).execute();
-  return rows.map((row) => row.mirrorid as number).sort((a, b) => a - b);
 }

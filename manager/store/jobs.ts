@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { JobRow } from "../../schema/tables.js";
-import { JobStatus } from "../../shared/states.js";
+import { JobStatus, MemberStatus } from "../../shared/states.js";
 import type { Tx } from "./open-store.js";
 import { takeEventId } from "./sequences.js";
 
@@ -21,6 +21,8 @@ export interface NewJob {
   /** lvolid of attach, detach, fence and of a snapshot's jobs (the snapshot's own); dextid of resync and shred. */
   readonly subject: number;
   readonly payload: object;
+  /** What it is about, for people: completes "resync of …". */
+  readonly description: string;
   /** Wall-clock milliseconds. */
   readonly now: number;
 }
@@ -45,6 +47,7 @@ export async function insertJob(tx: Tx, job: NewJob): Promise<number> {
       created_at: job.now,
       finished_at: null,
       result: "",
+      description: job.description,
     })
     .returning("jobid")
     .executeTakeFirstOrThrow();
@@ -63,6 +66,26 @@ export async function findOpenJob(tx: Tx, kind: JobKind, subject: number): Promi
     .where("subject", "=", subject)
     .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
     .executeTakeFirst();
+}
+
+/**
+ * Open jobs of one kind by their subjects. The statuses are literals, because the planner takes the partial index of open jobs
+ * for no parameter.
+ */
+export async function openJobsOf(
+  tx: Tx,
+  kind: JobKind,
+  subjects: readonly number[],
+): Promise<Map<number, JobRow>> {
+  const { PENDING, RUNNING } = JobStatus;
+  const rows = await tx
+    .selectFrom("job")
+    .selectAll()
+    .where("kind", "=", kind)
+    .where("subject", "in", subjects)
+    .where("status", "in", [sql.lit(PENDING), sql.lit(RUNNING)])
+    .execute();
+  return new Map(rows.map((job) => [job.subject, job]));
 }
 
 export async function openJobs(tx: Tx): Promise<JobRow[]> {
@@ -209,6 +232,18 @@ export async function cancelOpenJobs(
     .execute();
 }
 
+/** A job that waits for its next attempt need not wait any longer. One that runs, or is due, stays as it is. */
+export async function hastenJob(tx: Tx, kind: JobKind, subject: number, now: number): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set({ run_at: now })
+    .where("kind", "=", kind)
+    .where("subject", "=", subject)
+    .where("status", "=", JobStatus.PENDING)
+    .where("run_at", ">", now)
+    .execute();
+}
+
 /** Ends the open resyncs of all mirrors of a volume, because it is not served any more. */
 export async function cancelResyncsOfVolume(tx: Tx, lvolid: number, end: JobCancellation): Promise<void> {
   await tx
@@ -229,12 +264,7 @@ export async function cancelResyncsOfVolume(tx: Tx, lvolid: number, end: JobCanc
     .execute();
 }
 
-/** Forgets finished jobs that ended before a wall-clock time. */
-export async function deleteFinishedJobs(tx: Tx, before: number): Promise<void> {
-  await tx.deleteFrom("job").where("finished_at", "is not", null).where("finished_at", "<", before).execute();
-}
-
-/** Running resyncs by the disk that is written; disks without any are absent. */
+/** Running resyncs by the disk that is written; disks without any are absent. Of a member in sync nothing is copied. */
 export async function resyncsByDisk(tx: Tx): Promise<Map<number, number>> {
   const rows = await tx
     .selectFrom("job")
@@ -242,6 +272,7 @@ export async function resyncsByDisk(tx: Tx): Promise<Map<number, number>> {
     .select(["extent.pdskid", (query) => query.fn.countAll<number>().as("count")])
     .where("job.kind", "=", "resync")
     .where("job.status", "=", JobStatus.RUNNING)
+    .where("extent.status", "=", MemberStatus.SPARE)
     .groupBy("extent.pdskid")
     .execute();
   return new Map(rows.map((row) => [row.pdskid, row.count]));
@@ -257,6 +288,7 @@ export async function resyncsByHead(tx: Tx): Promise<Map<number, number>> {
     .select(["volume.hsvrid", (query) => query.fn.countAll<number>().as("count")])
     .where("job.kind", "=", "resync")
     .where("job.status", "=", JobStatus.RUNNING)
+    .where("extent.status", "=", MemberStatus.SPARE)
     .where("volume.hsvrid", "is not", null)
     .groupBy("volume.hsvrid")
     .execute();
@@ -276,6 +308,33 @@ export async function dueShredsByServer(tx: Tx, now: number): Promise<Map<number
     .groupBy("disk.ssvrid")
     .execute();
   return new Map(rows.map((row) => [row.ssvrid, row.count]));
+}
+
+/** Ends the open resyncs and shreds of everything on some disks, because the disks are going. */
+export async function cancelJobsOfDisks(
+  tx: Tx,
+  pdskids: readonly number[],
+  end: JobCancellation,
+): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set(canceled(end))
+    .where("kind", "in", ["resync", "shred"])
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .where("subject", "in", (query) =>
+      query.selectFrom("extent").select("dextid").where("pdskid", "in", pdskids),
+    )
+    .execute();
+}
+
+/** Ends all open shreds, because no disk is in use any more. */
+export async function cancelAllShreds(tx: Tx, end: JobCancellation): Promise<void> {
+  await tx
+    .updateTable("job")
+    .set(canceled(end))
+    .where("kind", "=", "shred")
+    .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
+    .execute();
 }
 
 /** Ends the open shreds of a disk, because it is out of use. */

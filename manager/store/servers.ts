@@ -1,4 +1,5 @@
 import type { HeadServerRow, ServerAddressRow, StorageServerRow } from "../../schema/tables.js";
+import { differsFrom } from "./differs-from.js";
 import type { Tx } from "./open-store.js";
 
 export type { HeadServerRow, StorageServerRow };
@@ -20,6 +21,12 @@ export async function allHeadServers(tx: Tx): Promise<HeadServerRow[]> {
 
 export async function allStorageServers(tx: Tx): Promise<StorageServerRow[]> {
   return tx.selectFrom("storage_server").selectAll().orderBy("ssvrid").execute();
+}
+
+/** Storage servers that were declared lost. */
+export async function lostStorageServers(tx: Tx): Promise<Set<number>> {
+  const rows = await tx.selectFrom("storage_server").select("ssvrid").where("lost", "=", 1).execute();
+  return new Set(rows.map(({ ssvrid }) => ssvrid));
 }
 
 /** Addresses of every server of a kind, in the order in which they are tried. */
@@ -92,7 +99,12 @@ export async function updateHeadServer(
   hsvrid: number,
   change: Partial<Omit<HeadServerRow, "hsvrid">>,
 ): Promise<void> {
-  await tx.updateTable("head_server").set(change).where("hsvrid", "=", hsvrid).execute();
+  await tx
+    .updateTable("head_server")
+    .set(change)
+    .where("hsvrid", "=", hsvrid)
+    .where(differsFrom(change))
+    .execute();
 }
 
 export async function updateStorageServer(
@@ -100,5 +112,17 @@ export async function updateStorageServer(
   ssvrid: number,
   change: Partial<Omit<StorageServerRow, "ssvrid">>,
 ): Promise<void> {
-  await tx.updateTable("storage_server").set(change).where("ssvrid", "=", ssvrid).execute();
+  await tx
+    .updateTable("storage_server")
+    .set(change)
+    .where("ssvrid", "=", ssvrid)
+    .where(differsFrom(change))
+    .execute();
+}
+
+/** The server must be named by no disk and no volume any more. */
+export async function deleteServer(tx: Tx, kind: ServerKind, id: number): Promise<void> {
+  await tx.deleteFrom("server_address").where("kind", "=", kind).where("server_id", "=", id).execute();
+  if (kind === "head") await tx.deleteFrom("head_server").where("hsvrid", "=", id).execute();
+  else await tx.deleteFrom("storage_server").where("ssvrid", "=", id).execute();
 }

@@ -158,14 +158,20 @@ export async function raiseMirrorVersion(tx: Tx, mirrorid: number): Promise<numb
   return row.version;
 }
 
-/** Ids of the volumes of which a member is neither INSYNC nor ALLOCATED. */
+/** The mirror has its redundancy of live members again. */
+export async function clearShort(tx: Tx, mirrorid: number): Promise<void> {
+  await tx.updateTable("mirror").set({ short: 0 }).where("mirrorid", "=", mirrorid).execute();
+}
+
+/** Ids of the volumes of which a member is neither INSYNC nor ALLOCATED, or is missing. */
 export async function degradedVolumes(tx: Tx): Promise<Set<number>> {
-  const rows = await tx
+  const out = tx
     .selectFrom("extent")
     .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
     .select("mirror.lvolid")
-    .distinct()
-    .where("extent.status", "in", [3, 4])
-    .execute();
+    .where("extent.status", "in", [3, 4]);
+  // A literal, because the planner takes a partial index for no parameter.
+  const short = tx.selectFrom("mirror").select("lvolid").where("short", "=", sql.lit(1));
+  const rows = await out.union(short).execute();
   return new Set(rows.map((row) => row.lvolid));
 }

@@ -67,6 +67,16 @@ const space: Damage[] = [
     finding: "pdsk-00000001: 10..11 GB is neither free nor part of an extent",
   },
   {
+    what: "a number of bad blocks that is not the one that is known",
+    sql: "UPDATE disk SET bad_blocks = 2 WHERE pdskid = 1; INSERT INTO bad_block VALUES (1, 99)",
+    finding: "pdsk-00000001 is said to have 2 bad blocks, but 1 are known",
+  },
+  {
+    what: "a bad block beyond the end of a disk",
+    sql: "UPDATE disk SET bad_blocks = 1 WHERE pdskid = 1; INSERT INTO bad_block VALUES (1, 100)",
+    finding: "pdsk-00000001 has 1 bad blocks beyond its end",
+  },
+  {
     what: "a gap at the end of a disk",
     sql: 'UPDATE free_range SET length = 70 WHERE pdskid = 3 AND "offset" = 25',
     finding: "pdsk-00000003: 95..100 GB is neither free nor part of an extent",
@@ -138,6 +148,11 @@ const members: Damage[] = [
     what: "a member that waits for its shred",
     sql: "UPDATE extent SET status = 5 WHERE dextid = 7",
     finding: "dext-00000007 waits for its shred, but belongs to mirr-00000003",
+  },
+  {
+    what: "a mirror with too few members that is not marked",
+    sql: "UPDATE extent SET mirrorid = NULL, status = 5 WHERE dextid = 7",
+    finding: "mirr-00000003 has 2 of 3 members, and is not marked as short of them",
   },
   {
     what: "an ALLOCATED member of a volume that was attached",
@@ -277,6 +292,12 @@ describe.each([
     await run(statements);
     expect(await findings()).toContain(finding);
   });
+});
+
+test("a mirror with too few members that is marked is none, nor is one with a FAULTY member among them", async () => {
+  await run("UPDATE extent SET mirrorid = NULL, status = 5 WHERE dextid = 7; DELETE FROM job");
+  await run("UPDATE mirror SET short = 1 WHERE mirrorid = 3; UPDATE extent SET status = 4 WHERE dextid = 10");
+  expect(await findings()).toEqual([]);
 });
 
 test("a finished job about something that is gone is none", async () => {

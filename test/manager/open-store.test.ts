@@ -4,9 +4,10 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import SqliteDatabase from "better-sqlite3";
-import { sql } from "kysely";
+import { Kysely, Migrator, SqliteDialect, sql } from "kysely";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { openStore, type Store } from "../../manager/store/open-store.js";
+import { migrations } from "../../schema/migrations/index.js";
 import { VasError } from "../../shared/errors.js";
 import { temporaryFolder, temporaryStore } from "./temporary-folder.js";
 
@@ -62,6 +63,31 @@ describe("opening the store", () => {
     await store.close();
     await expect(openStore(path)).rejects.toThrow(/does not know \(9999-later\).*start that version/);
     await expect(openStore(path), "the hold was given up").rejects.toThrow(/9999-later/);
+  });
+
+  test("brings a database of an older version to this one's schema, and keeps what is in it", async () => {
+    const path = join(await temporaryFolder(), "manager.db");
+    const older = new SqliteDatabase(path);
+    const known = Object.entries(migrations).slice(0, 2);
+    const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: older }) });
+    const provider = { getMigrations: async () => Object.fromEntries(known) };
+    const { error } = await new Migrator({
+      db,
+      provider,
+      migrationTableName: "schema_migration",
+      migrationLockTableName: "schema_migration_lock",
+    }).migrateToLatest();
+    expect(error).toBeUndefined();
+    older.exec(`INSERT INTO volume (lvolid, lvolname, linearid, redundancy, capacity, ctime, bind_status, bind_event)
+      VALUES (1, 'v', 2, 3, 1, 0, 0, 0)`);
+    older.exec('INSERT INTO mirror (mirrorid, lvolid, "offset", length) VALUES (3, 1, 0, 1)');
+    await db.destroy();
+    const store = await openStore(path);
+    expect(await store.db.selectFrom("mirror").select(["mirrorid", "short"]).execute()).toEqual([
+      { mirrorid: 3, short: 0 },
+    ]);
+    expect(await store.db.selectFrom("bad_block").selectAll().execute()).toEqual([]);
+    await store.close();
   });
 
   test("is refused for a file that is no database, with its path in the sentence", async () => {

@@ -4,34 +4,14 @@ import { finishDetach } from "../../manager/operations/end-detach.js";
 import { healMirror } from "../../manager/operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
-import { reportMemberFailure, reportMemberInSync } from "../../manager/operations/report-member.js";
-import { finishResync, readResync } from "../../manager/operations/resync-member.js";
+import { reportMemberFailure } from "../../manager/operations/report-member.js";
 import { markSilent } from "../../manager/operations/watch-servers.js";
-import { linearOf } from "../../shared/layout-tree.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
-import { type Attached, attachedVolume, statusesOf, treeOf } from "./attached.js";
+import { type Attached, attachedVolume, statusesOf } from "./attached.js";
+import { nobody, placeOf, resyncAll } from "./heal-all.js";
 
-const nobody: ReadonlySet<number> = new Set();
-
-async function serverOf({ state, lvolid }: Attached, dextid: number): Promise<number> {
-  const [mirror] = linearOf(await treeOf(state, lvolid)).components;
-  return mirror?.components.find((extent) => extent.lvolid === dextid)?.lvolspec.ssvrid ?? 0;
-}
-
-/** Plays the head's part of every resync that is due. */
-async function resyncAll({ state, lvolid, mirrorid }: Attached): Promise<void> {
-  for (const { jobid, eventid, subject: dextid } of await state.claim("resync")) {
-    const plan = await state.run(readResync, { dextid });
-    if (plan === undefined || plan === "insync") continue;
-    let { version } = plan;
-    if (plan.remove !== undefined) {
-      const failed = { lvolid, epoch: 1, mirrorid, dextid: plan.remove.lvolid, version };
-      version = (await state.run(reportMemberFailure, failed)).version;
-    }
-    await state.run(reportMemberInSync, { lvolid, epoch: 1, mirrorid, dextid, version });
-    await state.run(finishResync, { jobid, eventid, dextid });
-  }
-}
+const serverOf = async (volume: Attached, dextid: number): Promise<number> =>
+  (await placeOf(volume, dextid)).ssvrid;
 
 test("a lost server's member is replaced elsewhere, resynced, and its space is shredded when the server is whole", async () => {
   const volume = await attachedVolume(4);
@@ -50,7 +30,7 @@ test("a lost server's member is replaced elsewhere, resynced, and its space is s
   expect(await state.findings()).toEqual([]);
 
   await state.run(healMirror, { mirrorid, silentTooLong: nobody });
-  await resyncAll(volume);
+  await resyncAll(state);
   expect((await statusesOf(state, lvolid)).get(added)).toBe(MemberStatus.INSYNC);
 
   await state.run(healMirror, { mirrorid, silentTooLong: nobody });
@@ -81,7 +61,7 @@ test("a server that is back in time has its own member caught up, and nothing is
   const [a] = volume.dextids;
   await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
   await state.run(healMirror, { mirrorid, silentTooLong: nobody });
-  await resyncAll(volume);
+  await resyncAll(state);
   const statuses = await statusesOf(state, lvolid);
   expect([...statuses.keys()].sort()).toEqual([...volume.dextids].sort());
   expect([...statuses.values()]).toEqual([MemberStatus.INSYNC, MemberStatus.INSYNC, MemberStatus.INSYNC]);

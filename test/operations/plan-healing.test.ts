@@ -10,7 +10,8 @@ const members = fc
     fc.record({
       status: fc.constantFrom(...statuses),
       reachable: fc.boolean(),
-      lost: fc.constantFrom("no", "away", "gone"),
+      lost: fc.constantFrom("no", "silent", "away", "failed", "gone"),
+      resyncing: fc.boolean(),
     }),
     { minLength: 1, maxLength: 5 },
   )
@@ -69,6 +70,37 @@ test("nothing is copied where there is nothing to copy from", () => {
   fc.assert(
     fc.property(mirrors, (mirror) => {
       if (withStatus(mirror, MemberStatus.INSYNC).length === 0) expect(planHealing(mirror).place).toBe(0);
+    }),
+  );
+});
+
+test("what is dropped leaves a copy of which nobody declared anything, or nothing is dropped", () => {
+  fc.assert(
+    fc.property(mirrors, (mirror) => {
+      const { drop } = planHealing(mirror);
+      if (drop.length === 0) return;
+      const left = mirror.members.filter(
+        ({ dextid, status }) => status === MemberStatus.INSYNC && !drop.includes(dextid),
+      );
+      expect(left.map(({ lost }) => lost)).toContain("no");
+    }),
+  );
+});
+
+test("a head is told to do without each lost copy while there is a sound one, by a resync to come or by one of its own", () => {
+  fc.assert(
+    fc.property(mirrors, (mirror) => {
+      const insync = mirror.members.filter(({ status }) => status === MemberStatus.INSYNC);
+      const leaving = insync.filter(({ lost }) => lost !== "no" && lost !== "silent");
+      const sound = insync.filter(({ lost, reachable }) => lost === "no" && reachable);
+      const { resync } = planHealing(mirror);
+      const letGo = insync.filter(({ dextid }) => resync.includes(dextid));
+      const toCome = mirror.members.filter(
+        ({ dextid, status, resyncing }) =>
+          status === MemberStatus.SPARE && !resyncing && resync.includes(dextid),
+      );
+      const isDue = mirror.bound && sound.length > 0 && toCome.length < leaving.length;
+      expect(letGo).toEqual(isDue ? sound.slice(0, 1) : []);
     }),
   );
 });

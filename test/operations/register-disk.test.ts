@@ -2,7 +2,10 @@ import { expect, test } from "vitest";
 import { listPhysicalDisks } from "../../manager/operations/list-physical-disks.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { registerPhysicalDisk } from "../../manager/operations/register-physical-disk.js";
-import { FailureTarget } from "../../shared/states.js";
+import { registerStorageServer } from "../../manager/operations/register-storage-server.js";
+import { shutdownAll } from "../../manager/operations/shutdown-all.js";
+import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
+import { FailureTarget, Priority } from "../../shared/states.js";
 import { State, sectorsOf } from "./state.js";
 
 const capacity = sectorsOf(4);
@@ -51,11 +54,48 @@ test("a disk that grew gets its new space after a shred, and one that shrank is 
   expect(await state.findings()).toEqual([]);
 });
 
-test("a disk that is in use, or was declared failed, answers EEXIST to a registration without its label", async () => {
+test("a disk that is in use answers EEXIST to a registration without its label", async () => {
   const state = await State.open();
-  const { ssvrid, pdskid } = await state.addServer(1, 4);
+  const { ssvrid } = await state.addServer(1, 4);
   const again = { ssvrid, local_path: "/dev/sdb", capacity };
   await expect(state.run(registerPhysicalDisk, again)).rejects.toMatchObject({ errno: "EEXIST" });
+});
+
+test("a disk that was reported as failed comes back in no way: with its label, elsewhere, or after its server was away", async () => {
+  const state = await State.open();
+  const { ssvrid, pdskid } = await state.addServer(1, 4);
+  const { ssvrid: other } = await state.addServer(2, 4);
   await state.run(notifyFailure, { target: FailureTarget.PDSK, targetid: pdskid });
-  await expect(state.run(registerPhysicalDisk, again)).rejects.toMatchObject({ errno: "EEXIST" });
+  const again = { ssvrid, local_path: "/dev/sdb", capacity };
+  const refused = {
+    errno: "EEXIST",
+    sentence: expect.stringMatching(/reported as failed; delete it \(deletePhysicalDisk\) and wipe it/),
+  };
+  await expect(state.run(registerPhysicalDisk, again)).rejects.toMatchObject(refused);
+  await expect(state.run(registerPhysicalDisk, { ...again, pdskid })).rejects.toMatchObject(refused);
+  const moved = { ...again, ssvrid: other, local_path: "/dev/sdz", pdskid };
+  await expect(state.run(registerPhysicalDisk, moved)).rejects.toMatchObject(refused);
+  await state.run(markSilent, { kind: "storage", id: ssvrid });
+  await state.run(markHeard, { kind: "storage", id: ssvrid });
+  expect(await state.run(listPhysicalDisks, { ssvrid })).toMatchObject([
+    { priority: Priority.FAULTY, local_path: "/dev/sdb" },
+  ]);
+});
+
+test("a new disk of a server that is out of use is so too, and comes back with it", async () => {
+  const state = await State.open();
+  const { ssvrid } = await state.addServer(1, 4);
+  await state.run(shutdownAll, {});
+  const disk = { ssvrid, local_path: "/dev/sdc", capacity };
+  const pdskid = await state.run(registerPhysicalDisk, disk);
+  expect((await state.run(listPhysicalDisks, {})).map(({ priority }) => priority)).toEqual([
+    Priority.HALT,
+    Priority.HALT,
+  ]);
+  await state.run(registerStorageServer, { ip_data: ["10.2.0.1"], boot_id: "b" });
+  expect(await state.run(registerPhysicalDisk, { ...disk, pdskid })).toBe(pdskid);
+  expect((await state.run(listPhysicalDisks, {})).map(({ priority }) => priority)).toEqual([
+    Priority.HALT,
+    Priority.HIGH,
+  ]);
 });

@@ -5,9 +5,12 @@ import { AgentsPort } from "../../manager/agents-port/agents-port.js";
 import { checkServers } from "../../manager/jobs/reconcilers/check-servers.js";
 import { HeardServers } from "../../manager/jobs/reconcilers/heard-servers.js";
 import { listHeadServers } from "../../manager/operations/list-head-servers.js";
+import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { registerHeadServer } from "../../manager/operations/register-head-server.js";
+import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
 import { systemClock } from "../../shared/clock.js";
-import { Priority } from "../../shared/states.js";
+import { FailureTarget, Priority } from "../../shared/states.js";
+import { newEvents } from "./events.js";
 import { State } from "./state.js";
 
 /** Takes connections and never answers. @returns its port, and a promise of the next connection. */
@@ -56,4 +59,16 @@ test("a server that registers while it is asked is not taken for silent, one tha
   expect(await priority()).toBe(Priority.HIGH);
   await checkServers(check);
   expect(await priority()).toBe(Priority.OFFLINE);
+});
+
+test("a silent head server that is reported as failed is not brought back by being heard, and the report is told once", async () => {
+  const state = await State.open();
+  const hsvrid = await state.run(registerHeadServer, { ip_data: ["127.0.0.1"], boot_id: "a", running: [] });
+  const ref = { kind: "head", id: hsvrid } as const;
+  const report = () => state.run(notifyFailure, { target: FailureTarget.HSVR, targetid: hsvrid });
+  await state.run(markSilent, ref);
+  expect(await newEvents(state, report)).toMatchObject([{ targetid: hsvrid }]);
+  expect(await newEvents(state, report)).toEqual([]);
+  await state.run(markHeard, ref);
+  expect(await state.run(listHeadServers, {})).toMatchObject([{ priority: Priority.OFFLINE }]);
 });

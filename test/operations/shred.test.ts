@@ -51,8 +51,8 @@ const planOf = async (state: State, { subject }: JobRow) => {
 
 async function finish(state: State, job: JobRow): Promise<void> {
   const { generation } = await planOf(state, job);
-  const { jobid, eventid, subject: dextid } = job;
-  await state.run(finishShred, { jobid, eventid, dextid, generation });
+  const { jobid, subject: dextid } = job;
+  await state.run(finishShred, { jobid, dextid, generation });
 }
 
 const fail = (state: State, { jobid }: JobRow, attempts = 1) =>

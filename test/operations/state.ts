@@ -26,23 +26,35 @@ export class State {
     readonly store: Store,
     readonly executor: Executor,
     readonly close: () => Promise<void>,
+    private readonly settings: Partial<Config["storage_manager"]>,
+    private readonly folder: string,
   ) {}
 
   static async open(settings: Partial<Config["storage_manager"]> = {}): Promise<State> {
     const folder = await mkdtemp(join(tmpdir(), "vas-operations-"));
+    return State.openAt(folder, settings);
+  }
+
+  private static async openAt(folder: string, settings: Partial<Config["storage_manager"]>): Promise<State> {
     const store = await openStore(join(folder, "manager.db"));
-    let open = true;
     const close = async (): Promise<void> => {
-      if (!open) return;
-      open = false;
       await store.close();
-      await rm(folder, { recursive: true });
+      await rm(folder, { recursive: true, force: true });
     };
     onTestFinished(close);
     const clock = { now: (): number => state.now, monotonic: (): number => state.now };
     const config = { ...loadConfig(undefined, {}).storage_manager, ...settings };
-    const state: State = new State(store, new Executor(store, clock, SERIAL, config, () => undefined), close);
+    const executor = new Executor(store, clock, SERIAL, config, () => undefined);
+    const state: State = new State(store, executor, close, settings, folder);
     return state;
+  }
+
+  /** The same state, as the next manager finds it. */
+  async restart(): Promise<State> {
+    await this.store.close();
+    const next = await State.openAt(this.folder, this.settings);
+    next.now = this.now;
+    return next;
   }
 
   get run(): Executor["run"] {
@@ -93,10 +105,9 @@ export class State {
       await this.run(beginShreds, {});
       const jobs = await this.claim("shred");
       if (jobs.length === 0) return;
-      for (const { jobid, eventid, subject: dextid } of jobs) {
+      for (const { jobid, subject: dextid } of jobs) {
         const plan = await this.run(readShred, { dextid });
-        if (plan !== undefined)
-          await this.run(finishShred, { jobid, eventid, dextid, generation: plan.generation });
+        if (plan !== undefined) await this.run(finishShred, { jobid, dextid, generation: plan.generation });
       }
     }
   }

@@ -14,8 +14,8 @@ const page = new URL("../../docs/states.md", import.meta.url);
 
 /** The states of each thing, and those that it may have before anything happened to it. */
 const machines = {
-  // FREE is space that belongs to no extent, so it has no number of its own.
-  member: { states: [...Object.keys(MemberStatus), "FREE"], initial: ["(new)"] },
+  // FREE is space that belongs to no extent, GONE that of a deleted disk: they have no numbers of their own.
+  member: { states: [...Object.keys(MemberStatus), "FREE", "GONE"], initial: ["(new)"] },
   binding: {
     states: [...Object.keys(BindStatus), ...Object.keys(BindEvent).filter((name) => name !== "NONE")],
     initial: ["UNBOUND"],

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { VasError } from "../../../shared/errors.js";
 import { allMirrorsOf } from "../../../shared/layout-tree.js";
-import type { EventProgress } from "../../../shared/methods/agent-methods.js";
 import { EventStatus, MemberStatus } from "../../../shared/states.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { dropUnaskedMembers } from "../../operations/drop-unasked-members.js";
@@ -23,24 +22,24 @@ const GRANT_PAUSE: Milliseconds = 500;
 
 /**
  * Attach: grants at the storage servers, then the volume process at the head. What fails before the head answers is
- * undone; an error that the head reports leaves the volume in ERROR, as the API says.
+ * undone; an error that the head reports, at once or later, leaves the volume in ERROR, as the API says.
  */
 export const attach: Handler = async (job, tools) => {
   if (job.phase === "undo") return undo(job, tools);
   const ref = { jobid: job.jobid, lvolid: job.subject };
   const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
-  let report: EventProgress;
+  let refusal: VasError | undefined;
   try {
     await grant(job, deadline, tools);
     await tools.executor.run(beginServing, ref);
-    report = await serve(job, deadline, tools);
+    refusal = await serve(job, deadline, tools);
   } catch (error) {
     if (!(error instanceof VasError) || tools.signal.aborted) throw error;
     tools.log.warn({ err: error }, "attach failed and is undone");
     return undo(await tools.executor.run(giveUpAttach, { ...ref, error }), tools);
   }
-  if (report.status === EventStatus.DONE) await tools.executor.run(finishAttach, ref);
-  else await tools.executor.run(failAttach, { ...ref, error: eventError(report) });
+  if (refusal === undefined) await tools.executor.run(finishAttach, ref);
+  else await tools.executor.run(failAttach, { ...ref, error: refusal });
 };
 
 interface AttachPayload {
@@ -95,11 +94,30 @@ function serversWithGoodCopies({ tree }: Attachment): Set<number> {
   return new Set(good.map((member) => member.lvolspec.ssvrid));
 }
 
-async function serve(job: JobRow, deadline: Milliseconds, tools: HandlerTools): Promise<EventProgress> {
+/**
+ * @returns the error that the head answered with; undefined if it serves the volume.
+ * @throws VasError EHOSTDOWN, ETIMEDOUT if it did not answer, or not in time: whether it serves the volume is not known
+ */
+async function serve(
+  job: JobRow,
+  deadline: Milliseconds,
+  tools: HandlerTools,
+): Promise<VasError | undefined> {
   const { volume, tree, head } = await read(job, tools);
   if (head === undefined) throw new JobGone("the volume is not being attached any more");
   const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree };
-  return runAtHead({ head, method: "attachLogicalVolume", params, deadline }, tools);
+  try {
+    const report = await runAtHead({ head, method: "attachLogicalVolume", params, deadline }, tools);
+    return report.status === EventStatus.DONE ? undefined : eventError(report);
+  } catch (error) {
+    // A fault is an answer too: the head's, in words that it would not take back if it were asked to undo.
+    if (!(error instanceof VasError) || tools.signal.aborted || isSilence(error)) throw error;
+    return error;
+  }
+}
+
+function isSilence({ errno }: VasError): boolean {
+  return errno === "EHOSTDOWN" || errno === "ETIMEDOUT";
 }
 
 /**

@@ -89,7 +89,10 @@ async function takeAtHead(job: JobRow, tools: HandlerTools): Promise<void> {
   const params = { eventid, jobid, lvolid, epoch, lvolstruct: tree };
   const deadline = tools.clock.monotonic() + tools.settings.attach_timeout * 1_000;
   const report = await runAtHead({ head, method: "createSnapshot", params, deadline }, tools);
-  if (report.status !== EventStatus.DONE) throw eventError(report);
+  if (report.status === EventStatus.DONE) return;
+  const error = eventError(report);
+  // To the caller ENOENT would say that there is no such volume.
+  throw error.errno === "ENOENT" ? notServed() : error;
 }
 
 /** @throws VasError while the head can't be asked; it may use the space until it answers, or is fenced */

@@ -74,7 +74,7 @@ async function shredOnce(
     },
     tools,
   );
-  const end = { jobid, eventid, dextid };
+  const end = { jobid, dextid };
   if (report.status === EventStatus.DONE) return tools.executor.run(finishShred, { ...end, generation });
   const error = eventError(report);
   // The agent has told the disk's own errors from all others, and it is the agent that answered: its server is up.

@@ -9,6 +9,7 @@ const { ALLOCATED, INSYNC, SPARE, NEEDSHRED } = MemberStatus;
 export async function checkMembers(tx: Tx): Promise<string[]> {
   return [
     ...(await checkCounts(tx)),
+    ...(await checkShort(tx)),
     ...(await checkServersOfMembers(tx)),
     ...(await checkLengths(tx)),
     ...(await checkOrphans(tx)),
@@ -44,6 +45,20 @@ async function checkCounts(tx: Tx): Promise<string[]> {
     if (live === 0) return `${mirror} has no member that is not FAULTY`;
     return `${mirror} has no INSYNC member, but SPARE ones`;
   });
+}
+
+/** A mirror with too few members, of which no member tells so, is marked: or nobody would ever heal it. */
+async function checkShort(tx: Tx): Promise<string[]> {
+  const { rows } = await sql<{ mirrorid: number; count: number; redundancy: number }>`
+    SELECT mirror.mirrorid, count(extent.dextid) AS count, volume.redundancy
+    FROM mirror JOIN volume ON volume.lvolid = mirror.lvolid LEFT JOIN extent ON extent.mirrorid = mirror.mirrorid
+    WHERE mirror.short = 0
+    GROUP BY mirror.mirrorid HAVING count(extent.dextid) < volume.redundancy
+    ORDER BY mirror.mirrorid`.execute(tx);
+  return rows.map(
+    ({ mirrorid, count, redundancy }) =>
+      `${showMirror(mirrorid)} has ${count} of ${redundancy} members, and is not marked as short of them`,
+  );
 }
 
 /** Members are on different storage servers (D6). */

@@ -4,7 +4,12 @@ import type { Tx } from "../open-store.js";
 
 /** Every gigabyte of every disk belongs to exactly one extent or free range, and free ranges are merged. */
 export async function checkSpace(tx: Tx): Promise<string[]> {
-  return [...(await checkPieces(tx)), ...(await checkEnds(tx)), ...(await checkGenerations(tx))];
+  return [
+    ...(await checkPieces(tx)),
+    ...(await checkEnds(tx)),
+    ...(await checkGenerations(tx)),
+    ...(await checkBadBlocks(tx)),
+  ];
 }
 
 /** Extents and free ranges of all disks, as pieces. */
@@ -67,5 +72,19 @@ async function checkGenerations(tx: Tx): Promise<string[]> {
   return rows.map(
     (row) =>
       `${showExtent(row.dextid)} has generation ${row.generation}, but ${showDisk(row.pdskid)} has given out ${row.highest} at most`,
+  );
+}
+
+/** Each disk knows how many bad blocks it has, and all of them are on it. */
+async function checkBadBlocks(tx: Tx): Promise<string[]> {
+  const { rows } = await sql<{ pdskid: number; counted: number; known: number; beyond: number }>`
+    SELECT disk.pdskid, disk.bad_blocks AS counted, count(bad_block.block) AS known,
+      count(CASE WHEN bad_block.block >= disk.capacity THEN 1 END) AS beyond
+    FROM disk LEFT JOIN bad_block ON bad_block.pdskid = disk.pdskid
+    GROUP BY disk.pdskid HAVING counted <> known OR beyond > 0 ORDER BY disk.pdskid`.execute(tx);
+  return rows.map(({ pdskid, counted, known, beyond }) =>
+    beyond > 0
+      ? `${showDisk(pdskid)} has ${beyond} bad blocks beyond its end`
+      : `${showDisk(pdskid)} is said to have ${counted} bad blocks, but ${known} are known`,
   );
 }

@@ -1,0 +1,26 @@
+import { assertCopiesMayGo } from "../domain/removal-rules.js";
+import { deleteDisks, goodCopiesOn, takeMembersOut } from "../store/disk-removal.js";
+import { cancelJobsOfDisks } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
+import type { OperationContext } from "./operation.js";
+
+/**
+ * Part of an operation: deletes disks that are out of use, and all that is on them. Mirrors that lose a member by it are
+ * healed when that is possible.
+ *
+ * @param removal.what as sentences name it.
+ * @throws VasError EBUSY if a last good copy is on them, or a copy that a head uses.
+ */
+export async function removeDisks(
+  tx: Tx,
+  removal: { readonly what: string; readonly pdskids: readonly number[] },
+  context: OperationContext,
+): Promise<void> {
+  const { what, pdskids } = removal;
+  if (pdskids.length === 0) return;
+  assertCopiesMayGo(what, await goodCopiesOn(tx, pdskids));
+  const gone = { now: context.now, result: "ECANCELED", last_error: `${what} was deleted` };
+  await cancelJobsOfDisks(tx, pdskids, gone);
+  await takeMembersOut(tx, pdskids);
+  await deleteDisks(tx, pdskids);
+}
