@@ -9,7 +9,8 @@ import {
   XmlRpcUnreachableError,
 } from "../shared/xmlrpc/call-errors.js";
 import { createXmlRpcClient } from "../shared/xmlrpc/client.js";
-import type { XmlRpcStruct } from "../shared/xmlrpc/value.js";
+import { XmlRpcEncodeError } from "../shared/xmlrpc/encode-error.js";
+import type { XmlRpcStruct, XmlRpcValue } from "../shared/xmlrpc/value.js";
 
 /** Longer than an attach may take, so that the manager's own answer comes first. */
 const TIMEOUT_MS = 90_000;
@@ -18,12 +19,16 @@ const MAX_RESPONSE_BYTES = 256 * 1024 * 1024;
 const DEFAULT_PORT = 8881;
 /** What a local cluster leaves for its clients. */
 const LOCAL_CONF = ".vastsky/vas.conf";
+/** Where an installation has its configuration. */
+const INSTALLED_CONF = "/etc/vas.conf";
 
 export interface ManagerClient {
   call<M extends ManagerMethodName>(
     method: M,
     params: ParamsOf<(typeof managerMethods)[M]>,
   ): Promise<ResultOf<(typeof managerMethods)[M]>>;
+  /** Any method with any members; `ver` is added unless it is given. */
+  callRaw(method: string, members: XmlRpcStruct): Promise<XmlRpcValue>;
 }
 
 /** A failure that the person can do something about: shown as it is, without a stack trace. */
@@ -38,21 +43,25 @@ export interface ManagerAddress {
 
 function parseAddress(text: string): ManagerAddress {
   const [, host, port] = /^(?:\[?([^\]]+?)\]?)(?::(\d{1,5}))?$/.exec(text) ?? [];
-  if (host === undefined) throw new CliError(`"${text}" is not HOST or HOST:PORT`);
-  return { host, port: port === undefined ? DEFAULT_PORT : Number(port) };
+  const number = port === undefined ? DEFAULT_PORT : Number(port);
+  if (host === undefined || number < 1 || number > 65_535) {
+    throw new CliError(`"${text}" is not HOST or HOST:PORT`);
+  }
+  return { host, port: number };
 }
 
 /**
  * Where the manager is: `--manager`, else VAS_MANAGER, else the configuration that `--config` names, else that of a
- * local cluster in this folder, else the default port on this machine.
+ * local cluster in this folder, else that of an installation, else the default port on this machine.
  */
 export function findManager(
   options: { readonly manager?: string; readonly config?: string },
   environment: NodeJS.ProcessEnv,
+  usual: readonly string[] = [LOCAL_CONF, INSTALLED_CONF],
 ): readonly ManagerAddress[] {
   const named = options.manager ?? environment.VAS_MANAGER;
   if (named !== undefined && named !== "") return [parseAddress(named)];
-  const path = options.config ?? (existsSync(LOCAL_CONF) ? LOCAL_CONF : undefined);
+  const path = options.config ?? usual.find((file) => existsSync(file));
   const { host_list, port } = loadConfig(path, environment).storage_manager;
   return host_list.map((host) => ({ host, port }));
 }
@@ -69,16 +78,17 @@ function explain(error: unknown): unknown {
       cause: error,
     });
   }
+  if (error instanceof XmlRpcEncodeError) return new CliError(error.message, { cause: error });
   return error;
 }
 
 /** A client that sends `ver` and knows the types of the answers. Faults of the manager come as XmlRpcFault. */
 export function createManagerClient(addresses: readonly ManagerAddress[]): ManagerClient {
   const rpc = createXmlRpcClient({ addresses, timeoutMs: TIMEOUT_MS, maxResponseBytes: MAX_RESPONSE_BYTES });
+  const callRaw = (method: string, members: XmlRpcStruct): Promise<XmlRpcValue> =>
+    rpc.call(method, { ver: XMLRPC_VERSION, ...members }).catch((error) => Promise.reject(explain(error)));
   return {
-    async call(method, params) {
-      const struct = { ver: XMLRPC_VERSION, ...params } as XmlRpcStruct;
-      return (await rpc.call(method, struct).catch((error) => Promise.reject(explain(error)))) as never;
-    },
+    call: async (method, params) => (await callRaw(method, params as XmlRpcStruct)) as never,
+    callRaw,
   };
 }

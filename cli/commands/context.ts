@@ -9,13 +9,19 @@ export interface CommandContext {
   readonly json: boolean;
   /** Writes lines to the standard output. */
   readonly print: (...lines: string[]) => void;
+  /** Asks the person; undefined where there is none. */
+  readonly ask: ((question: string) => Promise<string>) | undefined;
 }
 
 /** Made once the global options are known, which is when a command runs. */
 export type MakeContext = () => CommandContext;
 
 /** Prints an answer of the manager: as it is for a program, as text for a person. */
-export function show(context: CommandContext, answer: unknown, lines: () => readonly string[]): void {
+export function show(
+  context: Pick<CommandContext, "json" | "print">,
+  answer: unknown,
+  lines: () => readonly string[],
+): void {
   if (context.json) context.print(JSON.stringify(answer, null, 2));
   else context.print(...lines());
 }

@@ -1,6 +1,6 @@
 import { Argument, type Command } from "commander";
 import { FailureTarget } from "../../shared/states.js";
-import { parseId } from "./arguments.js";
+import { orWrongUsage, parseId } from "./arguments.js";
 import { type MakeContext, show } from "./context.js";
 
 /** What can fail: how its ids are written, and what the report says of it. */
@@ -20,9 +20,9 @@ export function addFailureCommand(program: Command, makeContext: MakeContext): v
     )
     .addArgument(new Argument("<kind>", "what has failed").choices(Object.keys(targets)))
     .argument("<id>", "its id, as the lists show it")
-    .action(async (kind: keyof typeof targets, id: string) => {
+    .action(async (kind: keyof typeof targets, id: string, _options: object, command: Command) => {
       const { prefix, target } = targets[kind];
-      const targetid = parseId(prefix, id);
+      const targetid = orWrongUsage(command, () => parseId(prefix, id));
       const context = makeContext();
       await context.client.call("notifyFailure", { target, targetid });
       show(context, {}, () => ["reported"]);

@@ -1,10 +1,13 @@
 import type { Command } from "commander";
 import { LocalClusterError, planLocalCluster, readLocalCluster, stateFolder } from "../local/folder.js";
 import { LocalServer } from "../local/server.js";
+import { show } from "./context.js";
 
 /** These commands need no manager: they act on the processes of a local cluster. */
 export interface LocalContext {
   readonly environment: NodeJS.ProcessEnv;
+  /** If the person wants JSON; known once a command runs. */
+  readonly wantsJson: () => boolean;
   readonly print: (...lines: string[]) => void;
 }
 
@@ -31,11 +34,23 @@ function findServer(options: LocalOptions, name: string): LocalServer {
   );
 }
 
-const pidsOf = (server: LocalServer): string =>
-  server
-    .processes()
-    .map(({ pid }) => pid)
-    .join(" ");
+const pidsOf = (server: LocalServer): number[] => server.processes().map(({ pid }) => pid);
+
+interface ServerRow {
+  readonly name: string;
+  readonly address: string;
+  readonly pids: readonly number[];
+}
+
+function listServers(servers: readonly LocalServer[]): ServerRow[] {
+  return servers.map((server) => {
+    const { name, address } = server.plan;
+    return { name, address, pids: pidsOf(server) };
+  });
+}
+
+const serverLine = ({ name, address, pids }: ServerRow): string =>
+  `${name.padEnd(12)}${address.padEnd(16)}${pids.join(" ") || "not running"}`;
 
 /** `vas local …`: what a person does to the servers of the cluster that `npm start` runs. */
 export function addLocalCommands(program: Command, context: LocalContext): void {
@@ -45,13 +60,14 @@ export function addLocalCommands(program: Command, context: LocalContext): void 
   const add = (name: string): Command =>
     group.command(name).option("--state <folder>", "folder of the local cluster", ".vastsky");
 
+  const print = (answer: unknown, lines: () => readonly string[]): void =>
+    show({ ...context, json: context.wantsJson() }, answer, lines);
+
   add("list")
     .description("show what runs where")
     .action((options: LocalOptions) => {
-      for (const server of localServers(options)) {
-        const { name, address } = server.plan;
-        context.print(`${name.padEnd(12)}${address.padEnd(16)}${pidsOf(server) || "not running"}`);
-      }
+      const rows = listServers(localServers(options));
+      print(rows, () => rows.map(serverLine));
     });
 
   add("kill")
@@ -61,7 +77,8 @@ export function addLocalCommands(program: Command, context: LocalContext): void 
       const server = findServer(options, name);
       const pids = pidsOf(server);
       await server.kill();
-      context.print(pids === "" ? `${name} was not running` : `killed ${name}: ${pids}`);
+      const said = pids.length === 0 ? `${name} was not running` : `killed ${name}: ${pids.join(" ")}`;
+      print({ name, killed: pids }, () => [said]);
     });
 
   add("start")
@@ -71,6 +88,6 @@ export function addLocalCommands(program: Command, context: LocalContext): void 
       const server = findServer(options, name);
       if (server.control().length > 0) throw new LocalClusterError(`${name} is running already`);
       server.start(context.environment);
-      context.print(`started ${name}`);
+      print({ name }, () => [`started ${name}`]);
     });
 }

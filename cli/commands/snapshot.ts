@@ -2,15 +2,15 @@ import type { Command } from "commander";
 import { showVolume } from "../../shared/ids.js";
 import type { VolumeInfo } from "../../shared/methods/manager-methods.js";
 import type { Column } from "../table.js";
-import { volumeArgument } from "./arguments.js";
+import { originArgument, volumeArgument } from "./arguments.js";
 import { type MakeContext, show, showTable } from "./context.js";
 
-type SnapshotRow = VolumeInfo & { readonly origin: string };
+export type SnapshotRow = VolumeInfo & { readonly origin: string };
 
-const columns: readonly Column<SnapshotRow>[] = [
+export const snapshotColumns: readonly Column<SnapshotRow>[] = [
   { title: "ID", cell: (snapshot) => showVolume(snapshot.lvolid) },
-  { title: "NAME", flexible: true, cell: (snapshot) => snapshot.lvolname },
-  { title: "OF", flexible: true, cell: (snapshot) => snapshot.origin },
+  { title: "NAME", narrows: "cut", cell: (snapshot) => snapshot.lvolname },
+  { title: "OF", narrows: "cut", cell: (snapshot) => snapshot.origin },
   { title: "GB", align: "right", cell: (snapshot) => snapshot.capacity },
   { title: "STATUS", cell: (snapshot) => snapshot.snapshot_status },
   { title: "TAKEN (UTC)", cell: (snapshot) => snapshot.ctime },
@@ -37,12 +37,7 @@ export function addSnapshotCommands(program: Command, makeContext: MakeContext):
     .argument("<name>", "name of the snapshot: 1 to 64 characters of A-Z a-z 0-9 . - _")
     .action(async (volume: string, name: string) => {
       const context = makeContext();
-      const { lvolid: origin_lvolid, lvolname: origin_lvolname } = {
-        lvolid: undefined,
-        lvolname: undefined,
-        ...volumeArgument(volume),
-      };
-      const origin = origin_lvolid === undefined ? { origin_lvolname } : { origin_lvolid };
+      const origin = originArgument(volume);
       const lvolid = await context.client.call("createSnapshot", { ...origin, snapshot_lvolname: name });
       show(context, { lvolid }, () => [`took ${showVolume(lvolid)} ${name}`]);
     });
@@ -52,7 +47,7 @@ export function addSnapshotCommands(program: Command, makeContext: MakeContext):
     .description("list all snapshots")
     .action(async () => {
       const context = makeContext();
-      showTable(context, columns, rowsOf(await context.client.call("listLogicalVolumes", {})));
+      showTable(context, snapshotColumns, rowsOf(await context.client.call("listLogicalVolumes", {})));
     });
 
   group

@@ -10,6 +10,7 @@ import {
 import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
 import type { VolumeInfo } from "../../shared/methods/manager-methods.js";
 import { BindEvent, BindStatus, MemberStatus } from "../../shared/states.js";
+import { fold } from "../fold.js";
 import { type Column, renderTable } from "../table.js";
 import { parseId, parseWholeNumber, volumeArgument } from "./arguments.js";
 import { type MakeContext, show, showTable } from "./context.js";
@@ -26,14 +27,14 @@ function showHealth(volume: VolumeInfo): string {
   return volume.fault ? "degraded" : "ok";
 }
 
-const volumeColumns: readonly Column<VolumeInfo>[] = [
+export const volumeColumns: readonly Column<VolumeInfo>[] = [
   { title: "ID", cell: (volume) => showVolume(volume.lvolid) },
-  { title: "NAME", flexible: true, cell: (volume) => volume.lvolname },
+  { title: "NAME", narrows: "cut", least: 12, cell: (volume) => volume.lvolname },
   { title: "GB", align: "right", cell: (volume) => volume.capacity },
-  { title: "COPIES", align: "right", cell: (volume) => volume.redundancy },
+  { title: "COPIES", align: "right", droppable: true, cell: (volume) => volume.redundancy },
   { title: "HEALTH", cell: showHealth },
   { title: "ATTACHED TO", cell: showBinding },
-  { title: "LAST ERROR", flexible: true, cell: (volume) => volume.bind_error },
+  { title: "LAST ERROR", narrows: "fold", least: 13, cell: (volume) => volume.bind_error },
 ];
 
 const memberNames = new Map<number, string>(
@@ -41,7 +42,7 @@ const memberNames = new Map<number, string>(
 );
 
 /** A row of the layout: one member of one mirror. */
-interface MemberRow {
+export interface MemberRow {
   readonly mirror: string;
   readonly capacity: number;
   readonly extent: string;
@@ -51,17 +52,17 @@ interface MemberRow {
   readonly status: string;
 }
 
-const memberColumns: readonly Column<MemberRow>[] = [
+export const memberColumns: readonly Column<MemberRow>[] = [
   { title: "MIRROR", cell: (row) => row.mirror },
   { title: "GB", align: "right", cell: (row) => row.capacity },
   { title: "EXTENT", cell: (row) => row.extent },
   { title: "SERVER", cell: (row) => row.server },
   { title: "DISK", cell: (row) => row.disk },
-  { title: "OFFSET", align: "right", cell: (row) => row.offset },
+  { title: "OFFSET", align: "right", droppable: true, cell: (row) => row.offset },
   { title: "STATUS", cell: (row) => row.status },
 ];
 
-function memberRows(volume: VolumeNode | SnapshotNode): MemberRow[] {
+export function memberRows(volume: VolumeNode | SnapshotNode): MemberRow[] {
   const mirrors = linearOf(volume).components;
   return mirrors.flatMap((mirror) =>
     mirror.components.map((extent) => ({
@@ -103,10 +104,12 @@ export function addVolumeCommands(program: Command, makeContext: MakeContext): v
 
   group
     .command("list")
-    .description("list all volumes")
-    .action(async () => {
+    .description("list all volumes, or the one named")
+    .argument("[volume]", VOLUME)
+    .action(async (volume: string | undefined) => {
       const context = makeContext();
-      showTable(context, volumeColumns, await context.client.call("listLogicalVolumes", {}));
+      const named = volume === undefined ? {} : volumeArgument(volume);
+      showTable(context, volumeColumns, await context.client.call("listLogicalVolumes", named));
     });
 
   group
@@ -117,7 +120,7 @@ export function addVolumeCommands(program: Command, makeContext: MakeContext): v
       const context = makeContext();
       const tree = await context.client.call("showLogicalVolume", volumeArgument(volume));
       show(context, tree, () => [
-        describeVolume(tree),
+        ...fold(describeVolume(tree), context.terminal.width),
         ...renderTable(context.terminal, memberColumns, memberRows(tree)),
       ]);
     });

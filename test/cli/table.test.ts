@@ -8,7 +8,7 @@ interface Row {
 }
 const columns: readonly Column<Row>[] = [
   { title: "ID", cell: (row) => row.id },
-  { title: "TEXT", flexible: true, cell: (row) => row.text },
+  { title: "TEXT", narrows: "cut", cell: (row) => row.text },
   { title: "GB", align: "right", cell: (row) => row.size },
 ];
 const rows: readonly Row[] = [
@@ -50,4 +50,26 @@ test("a progress bar tells what is done, and that it does not know", () => {
   expect(renderProgress(50)).toBe("[##########----------]   50 %");
   expect(renderProgress(100)).toBe("[####################]  100 %");
   expect(renderProgress(-1)).toContain("?");
+});
+
+test("a terminal that does not tell its width is taken for a usual one", () => {
+  for (const columns of [0, undefined]) {
+    expect(terminalOf({ isTTY: true, columns } as NodeJS.WriteStream, {}).width).toBe(80);
+  }
+});
+
+test("columns that can be spared are dropped before a line gets too wide, the last one first", () => {
+  const fixed = ["a", "b", "c"].map(
+    (title): Column<Row> => ({ title: title.repeat(8), droppable: title !== "a", cell: () => "x" }),
+  );
+  const titlesAt = (width: number): string | undefined =>
+    renderTable({ width, colours: false }, fixed, rows)[0];
+  expect(titlesAt(28)).toBe("aaaaaaaa  bbbbbbbb  cccccccc");
+  expect(titlesAt(27)).toBe("aaaaaaaa  bbbbbbbb");
+  expect(titlesAt(9)).toBe("aaaaaaaa");
+});
+
+test("what a cell would do to the terminal is left out", () => {
+  const cells = [{ id: "a\u001b[2J\n", text: "", size: 1 }];
+  expect(renderTable({ width: 80, colours: false }, columns.slice(0, 1), cells)[1]).toBe("a [2J");
 });

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { volumeParameter } from "./parameter.js";
+import { runOriginal } from "./run-original.js";
+
+await runOriginal(process, {
+  name: "lvol_delete",
+  parameters: [volumeParameter],
+  call: async (manager, [volume]) => {
+    await manager.call("deleteLogicalVolume", volume);
+    return [];
+  },
+});
