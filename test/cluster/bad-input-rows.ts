@@ -38,6 +38,7 @@ const volumeRows = (more: XmlRpcStruct = {}): readonly Row[] => [
   [{ ...more, lvolname: "nobody" }, "ENOENT", "nobody"],
 ];
 
+/** What deletes one thing takes its id, any int: 0 and less are of nothing. */
 /** Both kinds of servers register in the same way. */
 const addressRows = (taken: string): readonly Row[] => [
   [{}, "EINVAL", "ip_data"],
@@ -52,6 +53,15 @@ const addressRows = (taken: string): readonly Row[] => [
   [{ ip_data: [FREE_ADDRESS], boot_id: 1 }, "EINVAL", "boot_id"],
   [{ ip_data: [taken] }, "EEXIST", "registered"],
   [{ ip_data: [taken, FREE_ADDRESS], boot_id: "x" }, "EEXIST", "address"],
+];
+
+const idRows = (member: string, what: string): readonly Row[] => [
+  [{}, "EINVAL", member],
+  [{ [member]: "1" }, "EINVAL", member],
+  [{ [member]: 1.5 }, "EINVAL", member],
+  [{ [member]: 0 }, "ENOENT", what],
+  [{ [member]: -1 }, "ENOENT", what],
+  [{ [member]: NOBODY }, "ENOENT", what],
 ];
 
 const reportRows = (known: Known): readonly Row[] => {
@@ -89,7 +99,9 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
       [{ ...disk, capacity: "-1" }, "EINVAL", "capacity"],
       [{ ...disk, capacity: "2048" }, "EINVAL", "capacity"],
       [{ ...disk, serial: "" }, "EINVAL", "serial"],
-      [{ ...disk, pdskid: NOBODY }, "EINVAL", "pdskid"],
+      [{ ...disk, pdskid: "1" }, "EINVAL", "pdskid"],
+      [{ ...disk, pdskid: 0 }, "EINVAL", "pdskid"],
+      [{ ...disk, pdskid: NOBODY }, "ENOENT", "pdskid"],
       [{ ...disk, nbd_port: 70_000 }, "EINVAL", "nbd_port"],
     ],
     createLogicalVolume: [
@@ -164,6 +176,42 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
       [{ target: 3, targetid: NOBODY }, "ENOENT", "disk"],
       [{ target: 4, targetid: NOBODY }, "ENOENT", "extent"],
     ],
+    listEvents: [
+      [{ limit: "1" }, "EINVAL", "limit"],
+      [{ limit: 0 }, "EINVAL", "limit"],
+      [{ limit: 10_001 }, "EINVAL", "limit"],
+    ],
+    deletePhysicalDisk: idRows("pdskid", "disk"),
+    deleteHeadServer: [
+      ...idRows("hsvrid", "head server"),
+      [{ hsvrid: known.hsvrid }, "EBUSY", "head server"],
+    ],
+    deleteStorageServer: [
+      ...idRows("ssvrid", "storage server"),
+      [{ ssvrid: known.ssvrid }, "EBUSY", "storage server"],
+    ],
+    notifyBadBlocks: [
+      [{ blocks: [0] }, "EINVAL", "pdskid"],
+      [{ pdskid: "1", blocks: [0] }, "EINVAL", "pdskid"],
+      [{ pdskid: NOBODY, blocks: [0] }, "EINVAL", "pdskid"],
+      [{ pdskid: 1 }, "EINVAL", "blocks"],
+      [{ pdskid: 1, blocks: 1 }, "EINVAL", "blocks"],
+      [{ pdskid: 1, blocks: ["1"] }, "EINVAL", "blocks"],
+      [{ pdskid: 1, blocks: [-1] }, "EINVAL", "block"],
+      [{ pdskid: 1, blocks: [0, 1_000_000] }, "EINVAL", "1000000"],
+    ],
+    notifyShredFinished: [
+      [{}, "EINVAL", "dextid"],
+      [{ dextid: "1" }, "EINVAL", "dextid"],
+    ],
+    notifyRebuildMirrorFinished: [
+      [{ dexts: [] }, "EINVAL", "mirrorid"],
+      [{ mirrorid: 1 }, "EINVAL", "dexts"],
+      [{ mirrorid: 1, dexts: [1] }, "EINVAL", "dexts"],
+      [{ mirrorid: 1, dexts: [{ dextid: 1 }] }, "EINVAL", "dext_status"],
+      [{ mirrorid: 1, dexts: [{ dextid: 1, dext_status: 6 }] }, "EINVAL", "dext_status"],
+      [{ mirrorid: NOBODY, dexts: [] }, "ENOENT", "mirror"],
+    ],
     reportMemberFailure: reportRows(known),
     reportMemberInSync: reportRows(known),
     reportSnapshotFailure: [
@@ -187,6 +235,7 @@ export const withoutParameters: readonly ManagerMethodName[] = [
   "getClusterStatus",
   "checkState",
   "identifyCluster",
+  "shutdownAll",
 ];
 
 export function badCalls(known: Known): BadCall[] {

@@ -5,6 +5,7 @@ import { encodeCall } from "../../shared/xmlrpc/encode-call.js";
 import type { XmlRpcValue } from "../../shared/xmlrpc/value.js";
 import type { TestCluster } from "../harness/cluster.js";
 import { faultOf } from "../harness/fault-of.js";
+import { shownState } from "../harness/shown-state.js";
 import type { TestServer } from "../harness/test-server.js";
 import { expectConsistent, useCluster } from "../harness/use-cluster.js";
 import { badCalls, type Known, withoutParameters } from "./bad-input-rows.js";
@@ -24,18 +25,6 @@ async function knownCluster(): Promise<{ cluster: TestCluster; known: Known }> {
     lvolname,
   };
   return { cluster, known };
-}
-
-/** Everything that the API shows of the state. */
-async function shownState(cluster: TestCluster) {
-  const volumes = await cluster.api("listLogicalVolumes", {});
-  return {
-    volumes,
-    trees: await Promise.all(volumes.map(({ lvolid }) => cluster.api("showLogicalVolume", { lvolid }))),
-    heads: await cluster.api("listHeadServers", {}),
-    storage: await cluster.api("listStorageServers", {}),
-    disks: await cluster.api("listPhysicalDisks", {}),
-  };
 }
 
 test("a wrong parameter gets its errno and a sentence that names it, and changes nothing", async () => {

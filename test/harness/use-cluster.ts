@@ -5,13 +5,19 @@ import { seed } from "./random-data.js";
 /**
  * Starts a cluster for the test that calls this. However the test ends, the cluster is gone afterwards; if it failed,
  * the ends of its logs are printed.
+ *
+ * @param prepare what is to be done before the servers are started
  */
-export async function useCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+export async function useCluster(
+  options: TestClusterOptions = {},
+  prepare: (cluster: TestCluster) => void = () => undefined,
+): Promise<TestCluster> {
   const cluster = await TestCluster.create(options);
   onTestFinished(async ({ task }) => {
     if (task.result?.state === "fail") report(`${task.name} (VAS_SEED=${seed})\n${cluster.logTails()}`);
     await cluster.destroy();
   });
+  prepare(cluster);
   await cluster.start();
   return cluster;
 }

@@ -46,6 +46,7 @@ export class ManagerStub {
         return this.#snapshotFailed(asked);
       },
       maxBodyBytes: 1_000_000,
+      maxHeldBytes: 64_000_000,
       maxConnections: 100,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 10_000,
