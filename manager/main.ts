@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { randomUUID } from "node:crypto";
+import { networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
 import { systemClock } from "../shared/clock.js";
 import { loadConfig } from "../shared/config.js";
 import { describeError } from "../shared/errors.js";
 import { createLog, type Log } from "../shared/log.js";
+import { managerAddress } from "../shared/own-addresses.js";
+import { resolveName } from "../shared/resolve-name.js";
 import { AgentsPort } from "./agents-port/agents-port.js";
 import type { CallServices } from "./api/call.js";
 import { createDoor } from "./api/door.js";
@@ -103,7 +106,9 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   const waitForJob: CallServices["waitForJob"] = (jobid, deadline) => runner.waitFor(jobid, deadline);
   const door = createDoor(handlers, { executor, waitForJob }, log);
   try {
-    const at = await door.listen(settings.listen, settings.port);
+    const address =
+      settings.listen || (await managerAddress(settings.host_list, ownAddresses(), resolveName));
+    const at = await door.listen(address, settings.port);
     log.info({ ...identity, ...at, database: settings.database }, "manager is up");
   } catch (error) {
     await store.close();
@@ -136,6 +141,11 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     log.info("manager is down");
   };
   return { log, stop };
+}
+
+function ownAddresses(): ReadonlySet<string> {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return new Set(all.map(({ address }) => address));
 }
 
 async function main(): Promise<void> {

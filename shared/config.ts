@@ -66,7 +66,11 @@ export const sections = {
       .default(["127.0.0.1"])
       .describe("addresses at which agents and clients find the manager, tried in order"),
     port: port.default(8881).describe("port of the manager"),
-    listen: text.default("127.0.0.1").describe("address that the manager listens on"),
+    listen: text
+      .default("")
+      .describe(
+        "address that the manager listens on; empty = the one of host_list that is this machine's, else 127.0.0.1",
+      ),
     database: text.default("/var/lib/vas/manager.db").describe("file of the manager's database"),
     extent_sizes_gb: sizes
       .default([10, 1])
@@ -108,8 +112,10 @@ export const sections = {
   hsvr_agent: z.object({
     port: port.default(8882).describe("port of the head server's agent"),
     listen: addresses
-      .default(["127.0.0.1"])
-      .describe("addresses of this head server on the data network, one or two; the agent listens on each"),
+      .default([])
+      .describe(
+        "addresses of this head server on the data network, one or two; the agent listens on each. Empty = what the names HOSTNAME-data1 and HOSTNAME-data2 stand for, else 127.0.0.1",
+      ),
     state_dir: text.default("/var/lib/vas/head").describe("folder of the agent's durable state"),
     run_dir: text.default("/run/vas").describe("where the volumes' sockets are"),
     nbd_listen: text.default("").describe("address of the TCP exports of volumes; empty = Unix sockets only"),
@@ -126,9 +132,9 @@ export const sections = {
   ssvr_agent: z.object({
     port: port.default(8883).describe("port of the storage server's agent"),
     listen: addresses
-      .default(["127.0.0.1"])
+      .default([])
       .describe(
-        "addresses of this storage server on the data network, one or two; the agent listens on each",
+        "addresses of this storage server on the data network, one or two; the agent listens on each. Empty = what the names HOSTNAME-data1 and HOSTNAME-data2 stand for, else 127.0.0.1",
       ),
     nbd_port: port
       .default(10809)

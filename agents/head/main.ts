@@ -6,6 +6,7 @@ import type { Log } from "../../shared/log.js";
 import { headAgentMethods } from "../../shared/methods/agent-methods.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
+import { dataAddresses } from "../common/data-addresses.js";
 import { Events } from "../common/events.js";
 import { Identity } from "../common/identity.js";
 import { createManagerClient } from "../common/manager-client.js";
@@ -20,7 +21,6 @@ import { Volumes } from "./volumes.js";
 /** The control process of a head server. Its volume processes outlive it. */
 async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
   const {
-    listen,
     port,
     state_dir: folder,
     run_dir: runDir,
@@ -36,6 +36,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     attach_timeout,
     detach_timeout,
   } = config.storage_manager;
+  const listen = await dataAddresses(config.hsvr_agent.listen);
   volumePaths(runDir, 1, "name");
   const lock = await takeStateFolder(folder);
   await mkdir(runDir, { recursive: true, mode: 0o755 });

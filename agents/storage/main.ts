@@ -6,6 +6,7 @@ import { storageAgentMethods } from "../../shared/methods/agent-methods.js";
 import { MIB } from "../../shared/units.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
+import { dataAddresses } from "../common/data-addresses.js";
 import { Events } from "../common/events.js";
 import { Identity } from "../common/identity.js";
 import { createManagerClient } from "../common/manager-client.js";
@@ -23,9 +24,10 @@ import { ZeroingTools } from "./zeroing-tools.js";
 
 /** The control process of a storage server. Its export processes outlive it. */
 async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
-  const { listen, port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
+  const { port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
   const { shred_rate_mb, shred_verify } = config.ssvr_agent;
   const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
+  const listen = await dataAddresses(config.ssvr_agent.listen);
   const bootId = boot_id === "" ? machineBoot() : boot_id;
 
   const lock = await takeStateFolder(folder);

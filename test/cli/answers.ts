@@ -25,7 +25,7 @@ function volume(lvolid: number, lvolname: string, differs: Partial<VolumeInfo>):
     fault: false,
     bind_status: BindStatus.UNBOUND,
     bind_event: BindEvent.NONE,
-    ctime: "2026-11-21 07:25:40",
+    ctime: "2026-11-21T07:25:40",
     bind_error: "",
     snapshot_status: "",
     ...differs,
@@ -175,7 +175,7 @@ export const layout: VolumeNode = {
   ...shown,
   lvolid: 0x91,
   lvoltype: VolumeType.LVOL,
-  lvolspec: { lvolname: "data", redundancy: 3, assoc: [], ctime: "2026-11-21 07:25:40" },
+  lvolspec: { lvolname: "data", redundancy: 3, assoc: [], ctime: "2026-11-21T07:25:40" },
   components: [linear],
 };
 
@@ -183,7 +183,7 @@ export const snapshotLayout: SnapshotNode = {
   ...shown,
   lvolid: 0xa1,
   lvoltype: VolumeType.LVOL,
-  lvolspec: { lvolname: LONG_NAME, redundancy: 3, assoc: [], ctime: "2026-11-21 07:25:40" },
+  lvolspec: { lvolname: LONG_NAME, redundancy: 3, assoc: [], ctime: "2026-11-21T07:25:40" },
   components: [
     {
       ...shown,
@@ -202,7 +202,7 @@ export const events: readonly EventInfo[] = [
     targetid: 1,
     event: 1,
     event_status: 0,
-    time: "2026-11-21 07:25:40",
+    time: "2026-11-21T07:25:40",
     sentence: "storage server ssvr-00000001 was reported as failed",
     progress: -1,
     attempts: 0,
@@ -214,7 +214,7 @@ export const events: readonly EventInfo[] = [
     targetid: 0x94,
     event: 2,
     event_status: 2,
-    time: "2026-11-21 07:26:01",
+    time: "2026-11-21T07:26:01",
     sentence: `dext-00000094 of ${LONG_NAME} is resynced from dext-00000095`,
     progress: 42.7,
     attempts: 12,
