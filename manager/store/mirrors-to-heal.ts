@@ -9,8 +9,8 @@ const { ALLOCATED, SPARE, FAULTY } = MemberStatus;
  * or one is missing and can be placed, because the mirror has a head to fill it, or was never written to. What was shut down
  * is neither lost nor silent.
  *
- * Each part uses an index, and what a partial one is about is literal, since the planner takes it for no parameter: a look at
- * each of 300,000 extents takes 120 ms.
+ * Each part uses an index, and what a partial one is about is literal, since the planner takes it for no parameter:
+ * this is asked at each event, and must not look at every extent.
  */
 export const mirrorsToHealQuery = sql<{ readonly mirrorid: number }>`
   SELECT mirrorid FROM extent WHERE status IN (${sql.lit(SPARE)}, ${sql.lit(FAULTY)}) AND mirrorid IS NOT NULL

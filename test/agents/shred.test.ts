@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { OpenDisk } from "../../agents/storage/disks.js";
 import { EventStatus } from "../../shared/states.js";
@@ -86,17 +87,17 @@ test("the shreds of a disk that is served no more are over when their end is, an
     return openFile(disk);
   });
   const jobs = [await shredder.begin(MIDDLE), await shredder.begin({ ...MIDDLE, offset: 2 })];
+  const order: string[] = [];
+  const note = (what: string) => (): void => void order.push(what);
+  for (const { done } of jobs) void done.catch(note("a shred"));
   const failures = jobs.map(({ done }) => expect(done).rejects.toThrow());
   await grants.removeDisk(1);
-  let isEnded = false;
-  const ending = shredder.end(1).then(() => {
-    isEnded = true;
-  });
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(isEnded).toBe(false);
+  const ending = shredder.end(1).then(note("the end"));
+  // One that did not wait would be over now: it has nothing else to wait for.
+  await nextTurn();
   open();
-  await ending;
-  await Promise.all(failures);
+  await Promise.all([...failures, ending]);
+  expect(order).toEqual(["a shred", "a shred", "the end"]);
   expect(await bytesAt(path, INSIDE)).toEqual([7, 7, 7]);
   await expect(shredder.begin(MIDDLE)).rejects.toMatchObject({ errno: "ENOENT" });
   await grants.addDisk(1, 3);
