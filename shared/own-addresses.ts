@@ -26,10 +26,15 @@ export async function managerAddress(
 }
 
 /**
- * Where an agent listens if it is not told: at its data addresses, which Vastsky installations name HOSTNAME-data1 and
- * HOSTNAME-data2. Both may be the same.
+ * Where an agent listens: at the addresses that it is told, or else at its data addresses, which Vastsky installations name
+ * HOSTNAME-data1 and HOSTNAME-data2. Both may be the same.
  */
-export async function dataAddressesOf(hostname: string, resolve: Resolve): Promise<readonly string[]> {
+export async function dataAddresses(
+  configured: readonly string[],
+  hostname: string,
+  resolve: Resolve,
+): Promise<readonly string[]> {
+  if (configured.length > 0) return configured;
   const found = await Promise.all([1, 2].map((number) => resolve(`${hostname}-data${number}`)));
   const addresses = [...new Set(found.filter((address) => address !== undefined))];
   return addresses.length > 0 ? addresses : [LOOPBACK];

@@ -1,12 +1,14 @@
 import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../shared/clock.js";
 import type { Config } from "../../shared/config.js";
 import type { Log } from "../../shared/log.js";
 import { headAgentMethods } from "../../shared/methods/agent-methods.js";
+import { dataAddresses } from "../../shared/own-addresses.js";
+import { resolveName } from "../../shared/resolve-name.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
-import { dataAddresses } from "../common/data-addresses.js";
 import { Events } from "../common/events.js";
 import { Identity } from "../common/identity.js";
 import { createManagerClient } from "../common/manager-client.js";
@@ -36,7 +38,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     attach_timeout,
     detach_timeout,
   } = config.storage_manager;
-  const listen = await dataAddresses(config.hsvr_agent.listen);
+  const listen = await dataAddresses(config.hsvr_agent.listen, hostname(), resolveName);
   volumePaths(runDir, 1, "name");
   const lock = await takeStateFolder(folder);
   await mkdir(runDir, { recursive: true, mode: 0o755 });

@@ -1,12 +1,14 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../shared/clock.js";
 import type { Config } from "../../shared/config.js";
 import type { Log } from "../../shared/log.js";
 import { storageAgentMethods } from "../../shared/methods/agent-methods.js";
+import { dataAddresses } from "../../shared/own-addresses.js";
+import { resolveName } from "../../shared/resolve-name.js";
 import { MIB } from "../../shared/units.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
-import { dataAddresses } from "../common/data-addresses.js";
 import { Events } from "../common/events.js";
 import { Identity } from "../common/identity.js";
 import { createManagerClient } from "../common/manager-client.js";
@@ -27,7 +29,7 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const { port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
   const { shred_rate_mb, shred_verify } = config.ssvr_agent;
   const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
-  const listen = await dataAddresses(config.ssvr_agent.listen);
+  const listen = await dataAddresses(config.ssvr_agent.listen, hostname(), resolveName);
   const bootId = boot_id === "" ? machineBoot() : boot_id;
 
   const lock = await takeStateFolder(folder);

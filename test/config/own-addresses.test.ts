@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { dataAddressesOf, managerAddress } from "../../shared/own-addresses.js";
+import { dataAddresses, managerAddress } from "../../shared/own-addresses.js";
 import { resolveName } from "../../shared/resolve-name.js";
 
 const names = new Map([
@@ -20,9 +20,10 @@ test("the manager listens at the address among those it is looked for at that is
 });
 
 test("an agent listens at what its machine's data names stand for, once at an address that both do", async () => {
-  expect(await dataAddressesOf("one", resolve)).toEqual(["10.1.0.1", "10.2.0.1"]);
-  expect(await dataAddressesOf("two", resolve)).toEqual(["10.1.0.2"]);
-  expect(await dataAddressesOf("three", resolve)).toEqual(["127.0.0.1"]);
+  expect(await dataAddresses([], "one", resolve)).toEqual(["10.1.0.1", "10.2.0.1"]);
+  expect(await dataAddresses([], "two", resolve)).toEqual(["10.1.0.2"]);
+  expect(await dataAddresses([], "three", resolve)).toEqual(["127.0.0.1"]);
+  expect(await dataAddresses(["10.3.0.1"], "one", resolve)).toEqual(["10.3.0.1"]);
 });
 
 test("a name is resolved as the system does it, and one that stands for nothing is no failure", async () => {
