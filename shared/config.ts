@@ -28,6 +28,8 @@ const seconds = numeric(
 );
 const count = numeric(WHOLE, "must be a whole number, 0 to 1048576", [0, 1_048_576], "");
 const positive = numeric(WHOLE, "must be a whole number, 1 to 1048576", [1, 1_048_576], "");
+/** Something that is done from time to time, or never. */
+const period = numeric(WHOLE, "must be a whole number of seconds, 0 to 31536000", [0, 31_536_000], "seconds");
 /** No shorter than what a caller may wait for the end of its job. */
 const retention = numeric(
   SECONDS,
@@ -90,6 +92,11 @@ export const sections = {
       .describe(
         "with this many storage servers silent nothing is replaced automatically; 0 = half of them, rounded up",
       ),
+    maintenance_delay: seconds
+      .default(10)
+      .describe(
+        "how long a volume is detached before a head server brings its copies in sync, if they are not; a user's attach ends that at once",
+      ),
     reconcile_interval: seconds
       .default(5)
       .describe("period of the reconcilers, which also run at each event"),
@@ -100,6 +107,12 @@ export const sections = {
     shred_slice_gb: positive
       .default(64)
       .meta({ description: "a new disk becomes usable in steps of this size", unit: "GB" }),
+    cancel_hold: seconds
+      .default(3_600)
+      .describe("how long a resync that a person cancelled is not begun again by itself"),
+    compare_interval: period
+      .default(2_419_200)
+      .describe("the copies of attached volumes are compared with each other so often; 0 = never"),
     event_retention: retention
       .default(604_800)
       .describe("how long what happened can be looked at: events, and jobs that have ended"),
@@ -150,7 +163,13 @@ export const sections = {
       .default("")
       .describe("servers of one zone may fail together; copies are put in different ones"),
     boot_id: text.default("").describe("instead of the machine's boot id, for agents that share a machine"),
-    scrub_interval: count.default(0).describe("for scrubbing, which is not there yet; nothing uses it"),
+    scrub_interval: period
+      .default(604_800)
+      .describe("each disk is read as a whole so often, to find what can't be read any more; 0 = never"),
+    scrub_rate_mb: count.default(10).meta({
+      description: "what reading a disk to find errors, or to compare copies, may load it with. 0 = no limit",
+      unit: "MiB a second",
+    }),
     shred_rate_mb: count.default(0).meta({
       description:
         "what zeroing a disk, and reading it back, may load it with; holes count little. 0 = no limit",

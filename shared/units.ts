@@ -25,6 +25,10 @@ export const EXTENT_UNIT_BYTES: Bytes = GIB + METADATA_BYTES_PER_GB;
 /** The least room that a disk keeps behind its last usable gigabyte, for its label. */
 export const LABEL_ROOM_BYTES: Bytes = MIB;
 
+/** What one bit of a write-intent bitmap stands for, and what is compared of two copies at once. */
+export const REGION_BYTES: Bytes = 16 * MIB;
+export const REGIONS_PER_GB = GIB / REGION_BYTES;
+
 /**
  * The gigabytes of a disk that extents can use. What remains is SUPER space, which holds the disk's label: a rest
  * below 1 MiB costs one gigabyte.

@@ -17,6 +17,7 @@ import { pause } from "../common/pause.js";
 import { isAlive, type ProcessRecord } from "../common/process-record.js";
 import { type ExportSpec, exportFile, findExport } from "./export-files.js";
 import type { GrantsDocument } from "./grants.js";
+import { DISK_FAILED } from "./nbd/disk-life.js";
 
 export interface DiskExportOptions {
   readonly spec: ExportSpec;
@@ -26,6 +27,8 @@ export interface DiskExportOptions {
   readonly grantsOf: () => GrantsDocument;
   /** Checks that the disk at the path still is this disk; rejects if it is not. */
   readonly verify: () => Promise<void>;
+  /** Called when the process ended because the disk failed a write or a flush. */
+  readonly onDiskFailed: () => void;
   readonly log: Log;
 }
 
@@ -35,6 +38,8 @@ const READY_MS: Milliseconds = 10_000;
 const RETRY_MS: Milliseconds = 20;
 const FIRST_PAUSE_MS: Milliseconds = 200;
 const LAST_PAUSE_MS: Milliseconds = 10_000;
+/** A process that lived this long was sound; its end is not the last one's repeated. */
+const SOUND_MS: Milliseconds = 60_000;
 
 /**
  * The export process of one disk, seen from its control process. It is started, found again, obeyed-or-killed, and started
@@ -49,6 +54,7 @@ export class DiskExport {
   #process: DetachedProcess | undefined;
   #queued: Promise<void> | undefined;
   #restarts = 0;
+  #startedAt: Milliseconds = 0;
 
   constructor(options: DiskExportOptions) {
     this.#options = options;
@@ -180,7 +186,6 @@ export class DiskExport {
     const record = this.#process?.record;
     const status = record === undefined ? undefined : await this.#tell(record, "status", {}, READY_MS);
     if (status === undefined) throw new Error(`the ${this.#what} ended at once; see ${this.#logFile}`);
-    this.#restarts = 0;
   }
 
   async #launch(): Promise<void> {
@@ -200,11 +205,16 @@ export class DiskExport {
 
   #watch(process: DetachedProcess): void {
     this.#process = process;
-    void process.exited.then(() => this.#restart(process));
+    this.#startedAt = performance.now();
+    void process.exited.then((code) => {
+      if (code === DISK_FAILED) this.#options.onDiskFailed();
+      return this.#restart(process);
+    });
   }
 
   async #restart(died: DetachedProcess): Promise<void> {
     if (this.#closing.signal.aborted || this.#process !== died) return;
+    if (performance.now() - this.#startedAt > SOUND_MS) this.#restarts = 0;
     const ms = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#restarts);
     this.#restarts += 1;
     this.#options.log.warn(`the ${this.#what} ended and is started again in ${ms} ms; see ${this.#logFile}`);

@@ -20,6 +20,8 @@ export interface ExportsOptions {
   readonly logFormat: string;
   readonly logLevel: string;
   readonly grantsOf: (pdskid: number) => GrantsDocument;
+  /** Called when a disk failed a write or a flush; its export is being started again. */
+  readonly onDiskFailed: (pdskid: number) => void;
   readonly log: Log;
 }
 
@@ -51,7 +53,7 @@ export class Exports {
 
   /** Has a disk exported, by the process that does it already or by a new one; returns when it answers. */
   async ensure(disk: VerifiedDisk, verify: () => Promise<void>): Promise<void> {
-    const { folder, entry, grantsOf, log } = this.#options;
+    const { folder, entry, grantsOf, onDiskFailed, log } = this.#options;
     const spec = this.#specOf(disk);
     const known = this.#exports.get(disk.pdskid);
     if (known !== undefined && isSameSpec(known.spec, spec)) {
@@ -61,7 +63,8 @@ export class Exports {
     // The disk grew or moved: one process at a time for a disk.
     await known?.stop();
     const grants = (): GrantsDocument => grantsOf(disk.pdskid);
-    const next = new DiskExport({ spec, folder, entry, grantsOf: grants, verify, log });
+    const failed = (): void => onDiskFailed(disk.pdskid);
+    const next = new DiskExport({ spec, folder, entry, grantsOf: grants, verify, onDiskFailed: failed, log });
     this.#exports.set(disk.pdskid, next);
     await next.start();
   }

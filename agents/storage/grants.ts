@@ -8,6 +8,7 @@ import {
   type DiskSpace,
   decideGrant,
   decideRevoke,
+  type Grant,
   type GrantRequest,
   spanOf,
   type VolumeAccess,
@@ -151,6 +152,18 @@ export class Grants {
     return isZeroed(diskOfTarget(this.#state, target).generations, spanOf(target), target.generation);
   }
 
+  /** The volumes that may touch anything, by id. */
+  granted(): (VolumeAccess & { readonly grant: Grant })[] {
+    return [...this.#volumes.values()].filter(isGranted).sort((a, b) => a.lvolid - b.lvolid);
+  }
+
+  /** What is known of the space of each disk, by id. */
+  generations(): (readonly [pdskid: number, GenerationMap])[] {
+    return [...this.#disks]
+      .map(([pdskid, { generations }]) => [pdskid, generations] as const)
+      .sort(([a], [b]) => a - b);
+  }
+
   /** What the export of a disk is to enforce now. */
   documentFor(pdskid: number): GrantsDocument {
     const volumes = [...this.#volumes.values()].flatMap(({ lvolid, revoked, grant }) => {
@@ -209,6 +222,10 @@ export class Grants {
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
+}
+
+function isGranted(volume: VolumeAccess): volume is VolumeAccess & { readonly grant: Grant } {
+  return volume.grant !== undefined;
 }
 
 function isSameSpan(a: Span, b: Span): boolean {

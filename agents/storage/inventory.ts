@@ -1,13 +1,14 @@
 import { describeError } from "../../shared/errors.js";
 import { showDisk } from "../../shared/ids.js";
 import type { Log } from "../../shared/log.js";
-import { usableGigabytes } from "../../shared/units.js";
-import { readLabel, writeLabel } from "./disk-label.js";
+import { type Gigabytes, usableGigabytes } from "../../shared/units.js";
+import { writeLabel } from "./disk-label.js";
 import type { DiskRecords } from "./disk-records.js";
 import { DiskRefusedError, type OpenDisk, openDisk } from "./disks.js";
 import type { Exports, VerifiedDisk } from "./exports.js";
 import type { Grants } from "./grants.js";
 import { identifyDisk } from "./identify-disk.js";
+import { openVerified } from "./open-verified.js";
 
 export interface InventoryOptions {
   /** Absolute paths, in the order of the configuration. */
@@ -26,6 +27,17 @@ export interface InventoryOptions {
 /** A disk of the configuration as it was found: with an id if it carries our label, else blank. */
 export type FoundDisk = Omit<VerifiedDisk, "pdskid"> & { readonly pdskid: number | undefined };
 
+/** A disk of the configuration, or one that was served from it. */
+export interface DiskState {
+  /** 0 if it is not known which disk stands at the path. */
+  readonly pdskid: number;
+  readonly path: string;
+  /** Why it is not served; empty if it is. */
+  readonly why: string;
+  /** Usable GB; 0 if it is not served. */
+  readonly capacity: Gigabytes;
+}
+
 /** The disks of this server: found, verified, exported. A disk that can't be used does not keep the others from it. */
 export class Inventory {
   readonly #options: InventoryOptions;
@@ -43,6 +55,24 @@ export class Inventory {
   async scan(): Promise<FoundDisk[]> {
     const looks = this.#options.paths.map((path, index) => this.#try(path, () => this.#look(path, index)));
     return (await Promise.all(looks)).filter((disk) => disk !== undefined);
+  }
+
+  /** The disks of the configuration, in its order, as they were found when they were last looked at. */
+  states(): DiskState[] {
+    const served = new Map([...this.#served.values()].map((disk) => [disk.path, disk]));
+    return this.#options.paths.map((path) => {
+      const disk = served.get(path);
+      const complaint = this.#complaints.get(path);
+      if (disk !== undefined && complaint === undefined)
+        return { pdskid: disk.pdskid, path, why: "", capacity: usableGigabytes(disk.bytes) };
+      const known = disk ?? this.#options.records.disks.find((record) => record.path === path);
+      return {
+        pdskid: known?.pdskid ?? 0,
+        path,
+        why: complaint ?? "the manager does not know it",
+        capacity: 0,
+      };
+    });
   }
 
   /** Labels a disk with the id that the manager gave it as a new one, and serves it. */
@@ -80,21 +110,16 @@ export class Inventory {
     await this.#serve(disk);
   }
 
+  /** The disks that are served now. */
+  get served(): readonly VerifiedDisk[] {
+    return [...this.#served.values()];
+  }
+
   /** Opens a served disk and verifies that it still is the one. The caller closes its handle. */
   async openServed(pdskid: number): Promise<OpenDisk> {
     const served = this.#served.get(pdskid);
     if (served === undefined) throw new DiskRefusedError(`${showDisk(pdskid)} is not served here`);
-    const disk = await openDisk(served.path, served.index);
-    try {
-      const found = await readLabel(disk.handle, served.bytes);
-      const isSame =
-        found.kind === "label" && found.label.pdskid === pdskid && found.label.cluster === this.#cluster();
-      if (!isSame) throw new DiskRefusedError(`the disk ${served.path} is not ${showDisk(pdskid)} any more`);
-      return disk;
-    } catch (error) {
-      await disk.handle.close();
-      throw error;
-    }
+    return openVerified(served, this.#cluster());
   }
 
   /** Does something with one disk; what is in the way is logged, once as long as it is the same. */

@@ -6,6 +6,7 @@ import type { Log } from "../../shared/log.js";
 import { storageAgentMethods } from "../../shared/methods/agent-methods.js";
 import { dataAddresses } from "../../shared/own-addresses.js";
 import { resolveName } from "../../shared/resolve-name.js";
+import { FailureTarget } from "../../shared/states.js";
 import { MIB } from "../../shared/units.js";
 import { createAgentDoor } from "../common/agent-door.js";
 import { type Agent, runAgent, takeStateFolder } from "../common/agent-process.js";
@@ -15,19 +16,23 @@ import { createManagerClient } from "../common/manager-client.js";
 import { machineBoot } from "../common/process-record.js";
 import { startReporter } from "../common/reporter.js";
 import { AccessFiles } from "./access-files.js";
+import { DiskReaders } from "./disk-readers.js";
 import { DiskRecords } from "./disk-records.js";
 import { Exports } from "./exports.js";
+import { FailedDisks } from "./failed-disks.js";
 import { Grants } from "./grants.js";
 import { Inventory } from "./inventory.js";
 import { createStorageMethods } from "./methods.js";
 import { createRegistration } from "./register.js";
+import { Scrubber } from "./scrub.js";
+import { ScrubRecords } from "./scrub-records.js";
 import { Shredder } from "./shred.js";
 import { ZeroingTools } from "./zeroing-tools.js";
 
 /** The control process of a storage server. Its export processes outlive it. */
 async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const { port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
-  const { shred_rate_mb, shred_verify } = config.ssvr_agent;
+  const { shred_rate_mb, shred_verify, scrub_interval, scrub_rate_mb } = config.ssvr_agent;
   const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
   const listen = await dataAddresses(config.ssvr_agent.listen, hostname(), resolveName);
   const bootId = boot_id === "" ? machineBoot() : boot_id;
@@ -36,11 +41,20 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const identity = await Identity.load(join(folder, "identity.json"));
   const records = await DiskRecords.load(join(folder, "disks.json"));
   const tools = await ZeroingTools.open(join(folder, "tools"));
+  const scrubs = await ScrubRecords.open(join(folder, "scrubs"), log);
   await tools.endLeftOvers(log);
   const enforce = async (pdskid: number): Promise<void> => {
     await tools.endLeftOver(pdskid);
     await exports.enforce(pdskid);
   };
+  const managers = host_list.map((host) => ({ host, port: managerPort }));
+  const manager = createManagerClient({ managers, timeoutMs: agent_timeout * 1000 });
+  const failed = new FailedDisks({
+    report: (targetid, signal) =>
+      manager.call("notifyFailure", { target: FailureTarget.PDSK, targetid }, { signal }),
+    clock: systemClock,
+    log,
+  });
   const grants = await Grants.load(await AccessFiles.open(folder), enforce);
   const exports = await Exports.open({
     folder: join(folder, "exports"),
@@ -51,6 +65,7 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     logFormat: config.log.format,
     logLevel: config.log.level,
     grantsOf: (pdskid) => grants.documentFor(pdskid),
+    onDiskFailed: (pdskid) => failed.note(pdskid),
     log,
   });
   const cluster = (): string | undefined => identity.cluster;
@@ -77,17 +92,22 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     verify: shred_verify,
     clock: systemClock,
   });
+  const readers = new DiskReaders({
+    served: () => inventory.served,
+    cluster,
+    entry: join(import.meta.dirname, "disk-reader-main.js"),
+    bytesPerSecond: scrub_rate_mb * MIB,
+    clock: systemClock,
+  });
   const events = new Events(log);
 
   // Disks that we know are served before the manager is heard of: heads may be waiting for them.
   if (identity.cluster !== undefined) await inventory.scan();
   await exports.endStrangers();
 
-  const handlers = createStorageMethods({ grants, shredder, events, log });
+  const handlers = createStorageMethods({ inventory, grants, shredder, readers, events, log });
   const door = createAgentDoor({ methods: storageAgentMethods, handlers, identity, log });
   const bound = await door.listen(listen, port);
-  const managers = host_list.map((host) => ({ host, port: managerPort }));
-  const manager = createManagerClient({ managers, timeoutMs: agent_timeout * 1000 });
   const register = createRegistration({
     manager,
     identity,
@@ -102,11 +122,22 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     log,
   });
   const reporter = startReporter({ register, log });
+  const scrubber = new Scrubber({
+    disks: () => readers.all(),
+    records: scrubs,
+    report: (pdskid, blocks, signal) =>
+      manager.call("notifyBadBlocks", { pdskid, blocks: [...blocks] }, { signal }),
+    intervalMs: scrub_interval * 1000,
+    clock: systemClock,
+    log,
+  });
 
   return {
     stop: async (ending) => {
       manager.close();
-      await reporter.stop();
+      // First: a scrub waits for its reader.
+      readers.end();
+      await Promise.all([reporter.stop(), scrubber.stop(), failed.stop()]);
       await door.close(1000);
       await Promise.all([shredder.stop(), events.stop()]);
       if (ending === "all") await exports.stopAll();

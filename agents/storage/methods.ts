@@ -3,19 +3,25 @@ import type { Log } from "../../shared/log.js";
 import type { storageAgentMethods } from "../../shared/methods/agent-methods.js";
 import type { Handlers } from "../common/agent-door.js";
 import type { Events } from "../common/events.js";
+import { checksumRegions } from "./checksum-regions.js";
+import type { DiskReaders } from "./disk-readers.js";
 import type { Grants } from "./grants.js";
+import type { Inventory } from "./inventory.js";
+import { listGenerations, listHoldings } from "./list-holdings.js";
 import type { Shredder } from "./shred.js";
 
 export interface StorageMethodsOptions {
+  readonly inventory: Pick<Inventory, "states">;
   readonly grants: Grants;
   readonly shredder: Shredder;
+  readonly readers: DiskReaders;
   readonly events: Events;
   readonly log: Log;
 }
 
 /** What a storage agent does when it is called. */
 export function createStorageMethods(options: StorageMethodsOptions): Handlers<typeof storageAgentMethods> {
-  const { grants, shredder, events, log } = options;
+  const { inventory, grants, shredder, readers, events, log } = options;
   return {
     helloWorld: async () => 0,
     getEventStatus: async ({ eventid }) => events.tell(eventid),
@@ -30,6 +36,9 @@ export function createStorageMethods(options: StorageMethodsOptions): Handlers<t
       log.info(`closed epoch ${epoch} of ${showVolume(lvolid)}`);
       return 0;
     },
+    listHoldings: async ({ after }) => listHoldings(inventory, grants, after),
+    listGenerations: async ({ after_pdskid, after_offset }) =>
+      listGenerations(grants, { pdskid: after_pdskid ?? 0, offset: after_offset ?? -1 }),
     registerShredRequest: async ({ eventid, pdskid, offset, capacity, generation }) => {
       const place = { pdskid, offset, capacity };
       // Callers of the original protocol know of no generations: theirs is the present one.
@@ -45,5 +54,7 @@ export function createStorageMethods(options: StorageMethodsOptions): Handlers<t
     },
     getShredStatus: async ({ pdskid, offset, capacity, generation }) =>
       shredder.status({ pdskid, offset, capacity, generation }),
+    checksumRegions: ({ pdskid, offset, capacity, generation, from, count }) =>
+      checksumRegions({ extent: { pdskid, offset, capacity, generation }, from, count }, grants, readers),
   };
 }

@@ -22,10 +22,15 @@ const FULL_ERRORS = new Set(["ENOSPC", "EDQUOT"]);
 export function shredError(pdskid: number, cause: unknown): VasError {
   if (cause instanceof VasError) return cause;
   const sentence = `shredding ${showDisk(pdskid)} failed: ${describeError(cause)}`;
-  const codes = codesOf(cause);
-  if (codes.some((code) => DISK_ERRORS.has(code))) return new VasError("EIO", sentence, { cause });
-  if (codes.some((code) => FULL_ERRORS.has(code))) return new VasError("ENOSPC", sentence, { cause });
+  if (isDiskError(cause)) return new VasError("EIO", sentence, { cause });
+  if (codesOf(cause).some((code) => FULL_ERRORS.has(code)))
+    return new VasError("ENOSPC", sentence, { cause });
   return new VasError("EAGAIN", sentence, { cause });
+}
+
+/** Whether it is what a disk answers when it can't do something, as opposed to anything else that went wrong. */
+export function isDiskError(error: unknown): boolean {
+  return codesOf(error).some((code) => DISK_ERRORS.has(code));
 }
 
 /** Does what a shred needs besides its disk, as writing down our own state: when that fails, it is not the disk's fault. */

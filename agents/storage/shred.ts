@@ -6,13 +6,14 @@ import { EventStatus } from "../../shared/states.js";
 import { type Bytes, extentPlace, type Gigabytes, type Milliseconds } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
 import { pause } from "../common/pause.js";
+import { DiskRate } from "./disk-rate.js";
 import type { OpenDisk } from "./disks.js";
 import type { Span } from "./generation-map.js";
 import type { Grants } from "./grants.js";
 import { besidesDisk, shredError } from "./shred-errors.js";
 import type { ShredTarget } from "./shred-rules.js";
 import { zeroRange } from "./zero-range.js";
-import { ZeroRate } from "./zero-rate.js";
+
 import { verifyZero } from "./zero-verify.js";
 
 export interface ShredderOptions {
@@ -49,7 +50,7 @@ const FINISHED: ShredJob = { onProgress: () => undefined, done: Promise.resolve(
 
 interface DiskTurns {
   readonly turns: InTurn;
-  readonly rate: ZeroRate;
+  readonly rate: DiskRate;
   /** Aborted when no more shreds of the disk are wanted. */
   readonly ending: AbortController;
   /** That, or the end of all shreds. */
@@ -236,7 +237,7 @@ export class Shredder {
     const ending = new AbortController();
     const disk = {
       turns: new InTurn(),
-      rate: new ZeroRate({ bytesPerSecond, clock }),
+      rate: new DiskRate({ bytesPerSecond, clock }),
       ending,
       signal: AbortSignal.any([this.#stopping.signal, ending.signal]),
     };

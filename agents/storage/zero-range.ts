@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { FileHandle } from "node:fs/promises";
 import { type Bytes, MIB, type Milliseconds } from "../../shared/units.js";
-import type { ZeroRate } from "./zero-rate.js";
+import type { DiskRate } from "./disk-rate.js";
 import { zeroTools } from "./zero-tools.js";
 
 export interface ZeroRangeOptions {
@@ -9,7 +9,7 @@ export interface ZeroRangeOptions {
   readonly kind: "file" | "block";
   readonly start: Bytes;
   readonly end: Bytes;
-  readonly rate: ZeroRate;
+  readonly rate: DiskRate;
   /** Ends the work; a running tool is killed. */
   readonly signal: AbortSignal;
   /** Told of each tool before it may begin; when this returns, the tool will be found again if we die. */

@@ -59,6 +59,9 @@ export const grantedExtent = z.object({
 });
 export type GrantedExtent = z.infer<typeof grantedExtent>;
 
+/** Regions of one call: 64 MiB of each disk. */
+export const MAX_CHECKSUMS = 4;
+
 const shredTarget = {
   dextid: wireId,
   pdskid: wireId,
@@ -67,8 +70,84 @@ const shredTarget = {
   generation: wireCounter,
 };
 
+const after = wireInt.min(0).optional();
+const more = z.boolean().describe("there is more; ask again with the last of these as `after`");
+
+const storageHoldings = z.object({
+  disks: z.array(
+    z.object({
+      pdskid: z.number().int().describe("0 if it is not known which disk stands at the path"),
+      path: z.string(),
+      served: z.boolean(),
+      why: z.string().describe("why it is not served; empty if it is"),
+      capacity: z.number().int().describe("usable GB; 0 if it is not served"),
+    }),
+  ),
+  grants: z.array(
+    z.object({
+      lvolid: wireId,
+      epoch,
+      hsvrid: wireId,
+      version: wireCounter,
+      revoked: z.number().int().describe("highest epoch that is closed for ever; -1 if none is"),
+      extents: z.array(grantedExtent),
+    }),
+  ),
+  more,
+});
+/** What a storage agent holds; see `listHoldings`. */
+export type StorageHoldings = Sent<z.infer<typeof storageHoldings>>;
+
+const generationRun = z.object({
+  pdskid: wireId,
+  offset: wireInt.min(0),
+  capacity: wireId,
+  generation: wireCounter,
+  zeroed: z.boolean().describe("shredded under this generation, and not granted since"),
+});
+const knownGenerations = z.object({ runs: z.array(generationRun), more });
+/** What a storage agent knows of a part of a disk; `offset` and `capacity` in extent units. */
+export type KnownGeneration = Sent<z.infer<typeof generationRun>>;
+
+const runningVolume = z.object({
+  lvolid: wireId,
+  epoch,
+  state: z.string().describe("starting, serving or stopping; silent if its process does not answer now"),
+  mirrors: z.array(
+    z.object({
+      mirrorid: wireId,
+      version: wireCounter,
+      members: z.array(
+        z.object({
+          dextid: wireId,
+          state: z.string().describe("insync, joining, copying, preparing, failing or out"),
+        }),
+      ),
+    }),
+  ),
+  snapshots: z.array(z.object({ lvolid: wireId, state: z.string() })),
+});
+/** A volume that a head agent serves; empty lists if its process does not answer now. */
+export type RunningVolume = Sent<z.infer<typeof runningVolume>>;
+
 export const storageAgentMethods = {
   ...common,
+  listHoldings: method({
+    params: z.object({ ...sender, after: after.describe("only volumes with a higher lvolid") }),
+    result: storageHoldings,
+    errors: {},
+    help: "The disks of this server, and what it lets volumes touch: volumes by id, as many as an answer holds.",
+  }),
+  listGenerations: method({
+    params: z.object({
+      ...sender,
+      after_pdskid: after.describe("only what comes after this place"),
+      after_offset: after,
+    }),
+    result: knownGenerations,
+    errors: {},
+    help: "The generations of the space of the disks that are served, by disk and place, as many as an answer holds.",
+  }),
   grantExtents: method({
     params: z.object({
       ...sender,
@@ -108,15 +187,53 @@ export const storageAgentMethods = {
     errors: { ENOENT: "what it names is not there" },
     help: "What became of the shred of this extent and generation, whatever its event id was.",
   }),
+  checksumRegions: method({
+    params: z.object({
+      ...sender,
+      ...shredTarget,
+      from: wireCounter,
+      count: wireInt.min(1).max(MAX_CHECKSUMS),
+    }),
+    result: z.array(z.string()).describe("a checksum of each region"),
+    errors: {
+      ENOENT: "what it names is not there",
+      ESTALE: "the space has another generation",
+      EIO: "the disk can't be read there",
+    },
+    help: "Checksums of regions of 16 MiB of an extent's data, as they are on the disk: `count` of them, from number `from` on. Read no faster than disks are scrubbed.",
+  }),
 } as const;
+
+export const regionDifferences = z
+  .array(
+    z.object({
+      region: wireCounter.describe("number of the region of 16 MiB"),
+      byte: wireCounter.describe("the first byte of it that is not the same on all members"),
+      copies: z.array(z.array(wireId)).describe("extents with the same content, a list for each content"),
+    }),
+  )
+  .describe("the regions that differ");
 
 export const headAgentMethods = {
   ...common,
+  listRunning: method({
+    params: z.object({ ...sender, after: after.describe("only volumes with a higher lvolid") }),
+    result: z.object({ volumes: z.array(runningVolume), more }),
+    errors: {},
+    help: "The volumes that are served here with what their processes make of each member, by id, as many as an answer holds.",
+  }),
   attachLogicalVolume: method({
-    params: z.object({ ...sender, eventid, epoch: epoch.optional(), lvolstruct: volumeNode }),
+    params: z.object({
+      ...sender,
+      eventid,
+      epoch: epoch.optional(),
+      lvolstruct: volumeNode,
+      /** Only its copies are brought in sync: no client can open it. */
+      maintenance: z.boolean().optional(),
+    }),
     result: nothing,
     errors: { EBUSY: "it is in use", ESTALE: "a newer epoch, version or generation is known" },
-    help: "Starts to serve a volume.",
+    help: "Starts to serve a volume, or with `maintenance` to bring its copies in sync only.",
   }),
   detachLogicalVolume: method({
     params: z.object({ ...sender, eventid, epoch: epoch.optional(), lvolstruct: volumeNode }),
@@ -139,6 +256,21 @@ export const headAgentMethods = {
     result: nothing,
     errors: { ENOENT: "what it names is not there" },
     help: "Takes one member out of a mirror, and copies the mirror's content to another (or to the same one).",
+  }),
+  compareRegions: method({
+    params: z.object({
+      ...sender,
+      lvolid: wireId,
+      epoch,
+      mirrorid: wireId,
+      regions: z.array(wireCounter).max(MAX_CHECKSUMS),
+    }),
+    result: regionDifferences,
+    errors: {
+      ENOENT: "what it names is not there",
+      EAGAIN: "the members are changing, or one can't be read",
+    },
+    help: "Compares regions of 16 MiB of the INSYNC members of a mirror, byte by byte, while nobody writes there.",
   }),
   createSnapshot: method({
     params: z.object({

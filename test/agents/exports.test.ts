@@ -22,6 +22,7 @@ async function openExports(folder = tempFolder()) {
     bootId: "boot",
     logFormat: "json",
     logLevel: "info",
+    onDiskFailed: () => undefined,
     grantsOf: () => state.document,
     log: pino({ level: "silent" }),
   });

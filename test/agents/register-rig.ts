@@ -74,6 +74,7 @@ export async function registerRig() {
       bootId: "boot",
       logFormat: "json",
       logLevel: "info",
+      onDiskFailed: () => undefined,
       grantsOf: (pdskid) => grants.documentFor(pdskid),
       log,
     });

@@ -1,8 +1,10 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Events } from "../../agents/common/events.js";
+import { DiskReaders } from "../../agents/storage/disk-readers.js";
 import { createStorageMethods } from "../../agents/storage/methods.js";
 import type { Shredder, ShredJob } from "../../agents/storage/shred.js";
+import { systemClock } from "../../shared/clock.js";
 import { errorRegistry } from "../../shared/errors.js";
 import { EventStatus } from "../../shared/states.js";
 import { EXTENT_UNIT_BYTES } from "../../shared/units.js";
@@ -93,7 +95,16 @@ test("a shred is not done before fdatasync is, and once done it is not done agai
 test("the result of a shred goes by place and generation, also when its event id is used again", async () => {
   const { shredder, grants } = await shredRig();
   const log = pino({ level: "silent" });
-  const methods = createStorageMethods({ grants, shredder, events: new Events(log), log });
+  const inventory = { states: () => [] };
+  const readers = new DiskReaders({
+    served: () => [],
+    cluster: () => undefined,
+    entry: "",
+    bytesPerSecond: 0,
+    clock: systemClock,
+  });
+  const services = { inventory, grants, shredder, readers, events: new Events(log), log };
+  const methods = createStorageMethods(services);
   const one = { ver: 5, dextid: 1, pdskid: 1, offset: 0, capacity: 1, generation: 1 };
   const two = { ...one, dextid: 2, offset: 1, generation: 2 };
   for (const place of [one, two]) {

@@ -3,8 +3,8 @@ import { readFileSync, symlinkSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { DiskRate } from "../../agents/storage/disk-rate.js";
 import { zeroRange } from "../../agents/storage/zero-range.js";
-import { ZeroRate } from "../../agents/storage/zero-rate.js";
 import { systemClock } from "../../shared/clock.js";
 import { tempFolder } from "./temp-folder.js";
 import { until } from "./until.js";
@@ -16,7 +16,7 @@ async function zeroFile(kind: "file" | "block", record: (pid: number) => Promise
   const disk = await open(join(tempFolder(), "disk"), "w+");
   onTestFinished(() => disk.close());
   await disk.write(Buffer.alloc(BYTES, 7));
-  const rate = new ZeroRate({ bytesPerSecond: 0, clock: systemClock });
+  const rate = new DiskRate({ bytesPerSecond: 0, clock: systemClock });
   const { signal } = new AbortController();
   await zeroRange({ disk, kind, start: 0, end: BYTES, rate, signal, record, progress: () => undefined });
   const { buffer } = await disk.read(Buffer.alloc(BYTES + 1), 0, BYTES + 1, 0);

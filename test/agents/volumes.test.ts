@@ -105,11 +105,13 @@ const members = (tree: ParsedVolume) =>
 
 test("a volume is served, once for an epoch, and gone after its detach", async () => {
   const { volumes, status } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const { pid } = await status();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   expect((await status()).pid).toBe(pid);
-  await expect(volumes.attach(volume(), 4, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  await expect(
+    volumes.attach({ lvolstruct: volume(), epoch: 4, maintenance: false }, RUNNING),
+  ).rejects.toMatchObject({ errno: "ESTALE" });
   expect(volumes.running()).toEqual([{ lvolid: 1, epoch: 5 }]);
   await volumes.detach(1, 5);
   await volumes.detach(1, 5);
@@ -119,9 +121,9 @@ test("a volume is served, once for an epoch, and gone after its detach", async (
 
 test("a higher epoch ends the process of the lower one first; a late detach of that one does nothing", async () => {
   const { volumes, status } = await openHead();
-  await volumes.attach(volume("busy"), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume("busy"), epoch: 5, maintenance: false }, RUNNING);
   const { pid, incarnation } = await status();
-  await volumes.attach(volume("busy"), 6, RUNNING);
+  await volumes.attach({ lvolstruct: volume("busy"), epoch: 6, maintenance: false }, RUNNING);
   expect(lives(pid)).toBe(false);
   const next = await status();
   expect(next.incarnation).toBeGreaterThan(incarnation);
@@ -131,7 +133,7 @@ test("a higher epoch ends the process of the lower one first; a late detach of t
 
 test("a volume in use is not detached and goes on", async () => {
   const { volumes, status } = await openHead();
-  await volumes.attach(volume("busy"), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume("busy"), epoch: 5, maintenance: false }, RUNNING);
   const { pid } = await status();
   await expect(volumes.detach(1, 5)).rejects.toMatchObject({ errno: "EBUSY" });
   expect((await status()).pid).toBe(pid);
@@ -139,16 +141,20 @@ test("a volume in use is not detached and goes on", async () => {
 
 test("a start that is refused, or takes too long, leaves nothing behind", async () => {
   const { volumes } = await openHead(tempFolder(), 1);
-  await expect(volumes.attach(volume("slow"), 6, RUNNING)).rejects.toMatchObject({ errno: "ETIMEDOUT" });
+  await expect(
+    volumes.attach({ lvolstruct: volume("slow"), epoch: 6, maintenance: false }, RUNNING),
+  ).rejects.toMatchObject({ errno: "ETIMEDOUT" });
   expect(volumes.running()).toEqual([]);
   const other = await openHead();
-  await expect(other.volumes.attach(volume("fenced"), 5, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  await expect(
+    other.volumes.attach({ lvolstruct: volume("fenced"), epoch: 5, maintenance: false }, RUNNING),
+  ).rejects.toMatchObject({ errno: "ESTALE" });
   expect(other.volumes.running()).toEqual([]);
 });
 
 test("a detach does not wait for a start that hangs", async () => {
   const { volumes } = await openHead();
-  const start = volumes.attach(volume("slow"), 5, RUNNING);
+  const start = volumes.attach({ lvolstruct: volume("slow"), epoch: 5, maintenance: false }, RUNNING);
   const refused = expect(start).rejects.toMatchObject({ errno: "ECANCELED" });
   await until(() => volumes.running().length === 1);
   await volumes.detach(1, 5);
@@ -158,7 +164,7 @@ test("a detach does not wait for a start that hangs", async () => {
 
 test("a volume process outlives its control process and is found again", async () => {
   const first = await openHead();
-  await first.volumes.attach(volume(), 5, RUNNING);
+  await first.volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const { pid } = await first.status();
   first.volumes.release();
   const second = await openHead(first.folder);
@@ -175,7 +181,7 @@ test("a volume process outlives its control process and is found again", async (
 
 test("a process that died is started again with the members that hold now", async () => {
   const { volumes, status } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const { pid, incarnation } = await status();
   process.kill(pid, "SIGKILL");
   await until(() =>
@@ -200,7 +206,7 @@ test("a process that died is not started again when its epoch is closed or a mem
   ]) {
     const { volumes, status, state } = await openHead();
     state.mirror = answer;
-    await volumes.attach(volume(), 5, RUNNING);
+    await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
     process.kill((await status()).pid, "SIGKILL");
     await until(() => state.gone === 1);
     expect(volumes.running()).toEqual([]);
@@ -246,7 +252,7 @@ test("a snapshot is kept by the next start if the manager counts on it, one that
   const head = await openHead();
   const { volumes, state } = head;
   state.mirror = { version: 9, members: [] };
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const all = [100, 200, 300, 400];
   state.snapshots = all.map((lvolid) => ({ snapshot_lvolid: lvolid, snapshot_status: "CREATING" }));
   for (const lvolid of all) await volumes.createSnapshot(1, 5, snapshot(lvolid, `s${lvolid}`), 1);
@@ -265,7 +271,7 @@ test("a snapshot is kept by the next start if the manager counts on it, one that
 test("a snapshot with a good copy that the head does not know is given up, and not its origin", async () => {
   const head = await openHead();
   const { volumes, state } = head;
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "CREATING" }];
   await volumes.createSnapshot(1, 5, snapshot(100, "s"), 1);
   state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "VALID" }];
@@ -277,7 +283,7 @@ test("a snapshot with a good copy that the head does not know is given up, and n
 
 test("a snapshot that the manager counts on and the head does not know is given up before its origin is served", async () => {
   const head = await openHead();
-  await head.volumes.attach(volume(), 5, RUNNING);
+  await head.volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   head.state.snapshots = [
     { snapshot_lvolid: 100, snapshot_status: "VALID" },
     { snapshot_lvolid: 200, snapshot_status: "CREATING" },
@@ -288,7 +294,7 @@ test("a snapshot that the manager counts on and the head does not know is given 
 
 test("a snapshot in use is not ended; of another epoch, or one that is not there, nothing is to be ended", async () => {
   const { volumes, state, status } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const all = [100, 200];
   state.snapshots = all.map((lvolid) => ({ snapshot_lvolid: lvolid, snapshot_status: "CREATING" }));
   await volumes.createSnapshot(1, 5, snapshot(100, "opened"), 1);
@@ -306,7 +312,7 @@ test("a snapshot in use is not ended; of another epoch, or one that is not there
 
 test("calls about a snapshot that were held up on their way change nothing any more", async () => {
   const { volumes, state, status } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const kept = async () => (await status()).lvolstruct.lvolspec.assoc.map(({ lvolid }) => lvolid);
   state.snapshots = [{ snapshot_lvolid: 100, snapshot_status: "CREATING" }];
   await volumes.createSnapshot(1, 5, snapshot(100, "opened"), 1);
@@ -333,7 +339,7 @@ test("calls about a snapshot that were held up on their way change nothing any m
 
 test("a member that joined is known to the next start", async () => {
   const { volumes, status, state } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   const attached = volumes.findByMirror(3, 1);
   if (attached === undefined) throw new Error("the mirror is not there");
   const change = { mirrorid: 3, version: 2, add: extent(6), remove: null };
@@ -353,7 +359,7 @@ test("a member that joined is known to the next start", async () => {
 test("what is no fault of the member's disk is not told as one", async () => {
   for (const name of ["dying", "defective"]) {
     const { volumes } = await openHead();
-    await volumes.attach(volume(name), 5, RUNNING);
+    await volumes.attach({ lvolstruct: volume(name), epoch: 5, maintenance: false }, RUNNING);
     const attached = volumes.findByMirror(3, 1);
     if (attached === undefined) throw new Error("the mirror is not there");
     const change = { mirrorid: 3, version: 2, add: extent(6), remove: null };
@@ -364,26 +370,32 @@ test("what is no fault of the member's disk is not told as one", async () => {
 
 test("an attach that arrives after the detach of its epoch is refused for ever", async () => {
   const { volumes, folder } = await openHead();
-  await volumes.attach(volume(), 5, RUNNING);
+  await volumes.attach({ lvolstruct: volume(), epoch: 5, maintenance: false }, RUNNING);
   await volumes.detach(1, 6);
   await volumes.detach(1, 4);
   for (const epoch of [5, 6])
-    await expect(volumes.attach(volume(), epoch, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+    await expect(
+      volumes.attach({ lvolstruct: volume(), epoch: epoch, maintenance: false }, RUNNING),
+    ).rejects.toMatchObject({ errno: "ESTALE" });
   const next = await openHead(folder);
   await next.volumes.adoptAll();
-  await expect(next.volumes.attach(volume(), 6, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
+  await expect(
+    next.volumes.attach({ lvolstruct: volume(), epoch: 6, maintenance: false }, RUNNING),
+  ).rejects.toMatchObject({ errno: "ESTALE" });
   expect(next.volumes.running()).toEqual([]);
-  await next.volumes.attach(volume(), 7, RUNNING);
+  await next.volumes.attach({ lvolstruct: volume(), epoch: 7, maintenance: false }, RUNNING);
 });
 
 test("a detach counts although the volume was not there, unless it is of no certain epoch or was refused", async () => {
   const { volumes } = await openHead();
   await volumes.detach(1, 3);
-  await expect(volumes.attach(volume(), 3, RUNNING)).rejects.toMatchObject({ errno: "ESTALE" });
-  await volumes.attach(volume(), 4, RUNNING);
+  await expect(
+    volumes.attach({ lvolstruct: volume(), epoch: 3, maintenance: false }, RUNNING),
+  ).rejects.toMatchObject({ errno: "ESTALE" });
+  await volumes.attach({ lvolstruct: volume(), epoch: 4, maintenance: false }, RUNNING);
   await volumes.detach(1, undefined);
   expect(volumes.running()).toEqual([]);
-  await volumes.attach(volume("busy"), 4, RUNNING);
+  await volumes.attach({ lvolstruct: volume("busy"), epoch: 4, maintenance: false }, RUNNING);
   await expect(volumes.detach(1, 4)).rejects.toMatchObject({ errno: "EBUSY" });
-  await volumes.attach(volume("busy"), 4, RUNNING);
+  await volumes.attach({ lvolstruct: volume("busy"), epoch: 4, maintenance: false }, RUNNING);
 });

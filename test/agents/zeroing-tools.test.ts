@@ -4,8 +4,8 @@ import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
+import { DiskRate } from "../../agents/storage/disk-rate.js";
 import { zeroRange } from "../../agents/storage/zero-range.js";
-import { ZeroRate } from "../../agents/storage/zero-rate.js";
 import { ZeroingTools } from "../../agents/storage/zeroing-tools.js";
 import { systemClock } from "../../shared/clock.js";
 import { lives } from "./lives.js";
@@ -32,7 +32,7 @@ function range(disk: FileHandle, record: (pid: number) => Promise<void>) {
     kind: "file" as const,
     start: 0,
     end: BYTES,
-    rate: new ZeroRate({ bytesPerSecond: 0, clock: systemClock }),
+    rate: new DiskRate({ bytesPerSecond: 0, clock: systemClock }),
     signal: RUNNING,
     progress: () => undefined,
     record,

@@ -54,6 +54,28 @@ test.for([
   },
 );
 
+test.for([
+  { what: "writes", faults: { writes: "EIO" } },
+  { what: "flushes", faults: { flushes: "EIO" } },
+] as const)(
+  "a disk that failed $what for a while catches up by itself when it works again",
+  async ({ what, faults }) => {
+    const disk = await FaultyDisk.create(1);
+    const cluster = await useClusterWith(disk, { storageServers: 2 });
+    const failing = cluster.storage[0] as TestServer;
+    const { lvolid, client } = await createEverywhere(cluster);
+    const before = await extentIds(cluster, lvolid);
+    disk.set(faults);
+    const data = randomData(what, 4 * MIB);
+    await writeAll(client, 0, data);
+    await client.flush();
+    expect(await isInSyncOn(cluster, lvolid, failing)).toBe(false);
+    disk.heal();
+    await expectSound(cluster, lvolid, client, [{ offset: 0, data }], disk);
+    expect(await extentIds(cluster, lvolid)).toEqual(before);
+  },
+);
+
 /** A volume with two copies, one of them on a certain server. One that has none there takes room from the others. */
 async function createOn(cluster: TestCluster, server: TestServer, head: TestServer) {
   for (let number = 1; ; number += 1) {

@@ -1,7 +1,8 @@
 # nbdkit plugin: a disk in a file, whose faults a test switches on and off while it is in use. Parameters: file, and
 # control, a JSON file that is read at each request: {"read": errno, "write": errno, "flush": errno, "zero": errno,
-# "delay": seconds, "hang": true}. What is left out works.
+# "delay": seconds, "hang": true, "unreadable": byte}. What is left out works.
 import ctypes
+import errno
 import json
 import os
 import time
@@ -42,6 +43,11 @@ def faults():
         os.close(handle)
 
 
+def refuse(number, what):
+    nbdkit.set_error(number)
+    raise RuntimeError("failed as told: " + what)
+
+
 def admit(kind):
     now = faults()
     while now.get("hang"):
@@ -50,12 +56,14 @@ def admit(kind):
     if "delay" in now:
         time.sleep(now["delay"])
     if kind in now:
-        nbdkit.set_error(now[kind])
-        raise RuntimeError("failed as told: " + kind)
+        refuse(now[kind], kind)
+    return now
 
 
 def pread(handle, buffer, offset, flags):
-    admit("read")
+    place = admit("read").get("unreadable", -1)
+    if offset <= place < offset + len(buffer):
+        refuse(errno.EIO, "unreadable")
     os.preadv(handle, [buffer], offset)
 
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { diskFileBytes } from "../../cli/local/server.js";
-import type { Gigabytes, Milliseconds } from "../../shared/units.js";
+import type { Bytes, Gigabytes, Milliseconds } from "../../shared/units.js";
 import { makeMountPoint } from "./mount-points.js";
 import { requireRoot } from "./require-root.js";
 import { waitUntil } from "./wait-until.js";
@@ -19,6 +19,8 @@ type Errno = "EIO" | "ENOSPC" | "EOPNOTSUPP";
 /** What is wrong with a disk. What is left out works. */
 export interface DiskFaults {
   readonly reads?: Errno;
+  /** Reads of this byte of the disk answer EIO. */
+  readonly unreadable?: Bytes;
   readonly writes?: Errno;
   readonly flushes?: Errno;
   /** Holes and zeroes made by command. */
@@ -68,6 +70,7 @@ export class FaultyDisk {
     const { errno } = constants;
     const entries = {
       ...(faults.reads && { read: errno[faults.reads] }),
+      ...(faults.unreadable !== undefined && { unreadable: faults.unreadable }),
       ...(faults.writes && { write: errno[faults.writes] }),
       ...(faults.flushes && { flush: errno[faults.flushes] }),
       ...(faults.zeroes && { zero: errno[faults.zeroes] }),

@@ -92,8 +92,8 @@ export class ClientConnection implements NbdClient {
     return oldest === undefined ? undefined : this.#clock.monotonic() - oldest;
   }
 
-  read(offset: Bytes, length: Bytes, done: NbdReadDone): void {
-    this.#send(Command.READ, 0, offset, length, this.#register(length, done));
+  read(offset: Bytes, length: Bytes, done: NbdReadDone, fua = false): void {
+    this.#send(Command.READ, fua ? CommandFlag.FUA : 0, offset, length, this.#register(length, done));
   }
 
   write(offset: Bytes, length: Bytes, payload: readonly Buffer[], fua: boolean, done: NbdDone): void {

@@ -37,7 +37,8 @@ export interface NbdClient {
   oldestAge(): Milliseconds | undefined;
   /** When something last came from the server, on the monotonic clock. */
   readonly lastHeard: Milliseconds;
-  read(offset: Bytes, length: Bytes, done: NbdReadDone): void;
+  /** @param fua what is on the disk itself is wanted, not what a cache has of it; a server may ignore that */
+  read(offset: Bytes, length: Bytes, done: NbdReadDone, fua?: boolean): void;
   /** @param payload `length` bytes in all, that nobody writes to until `done` – of every request that shares them */
   write(offset: Bytes, length: Bytes, payload: readonly Buffer[], fua: boolean, done: NbdDone): void;
   flush(done: NbdDone): void;

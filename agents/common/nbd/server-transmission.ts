@@ -185,7 +185,7 @@ export class ServerTransmission {
       command,
       offset: header.offset,
       length,
-      fua: command !== "read" && command !== "flush" && (header.flags & CommandFlag.FUA) !== 0,
+      fua: command !== "flush" && (header.flags & CommandFlag.FUA) !== 0,
       noHole: (header.flags & CommandFlag.NO_HOLE) !== 0,
       payload,
     };

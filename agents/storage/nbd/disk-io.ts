@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import type { Bytes } from "../../../shared/units.js";
 import { NbdErrno, nbdErrnoOf } from "../../common/nbd/protocol.js";
+import { AlignedMemory } from "../aligned-memory.js";
 import { MAX_HOLE_BYTES, makeHole, type TargetKind, ZERO_BY_PROGRAM_BYTES } from "./make-hole.js";
 
 /** Reads share a slab of this size, or of the longest read. Using it again saves up to 40 % of the CPU time of large reads. */
@@ -17,6 +18,11 @@ const SLAB_BYTES: Bytes = 262_144;
 const ZEROS = Buffer.alloc(1024 * 1024);
 /** `writev` takes at most this many pieces (IOV_MAX). */
 const MAX_PIECES = 1024;
+
+interface Place {
+  readonly offset: Bytes;
+  readonly length: Bytes;
+}
 
 /** A disk can't be opened; the message is a sentence for people. */
 export class DiskOpenError extends Error {
@@ -29,7 +35,7 @@ export class DiskOpenError extends Error {
  *
  * Answers are errnos of the NBD protocol. After a failed fdatasync the kernel has forgotten which pages it could not
  * write, and the next one would lie (rule R5); after a failed write the content is unknown. So after either all answers
- * are EIO, until the process is started anew.
+ * are EIO, until the process is started anew, in another life of the disk.
  */
 export class DiskIo {
   readonly #fd: number;
@@ -40,12 +46,22 @@ export class DiskIo {
    */
   readonly #durableFd: number;
   readonly #kind: TargetKind;
+  /** The same disk past the page cache, opened when it is first asked for. */
+  #directFd: number | undefined;
+  #aligned: AlignedMemory | undefined;
   #broken = false;
   #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #used = 0;
 
-  /** @throws DiskOpenError if it can't be opened, or is a file of less than `bytes` */
-  constructor(path: string, bytes: Bytes) {
+  /**
+   * @param onBroken called once, when all answers are EIO from now on, with the errno that the disk gave
+   * @throws DiskOpenError if it can't be opened, or is a file of less than `bytes`
+   */
+  constructor(
+    path: string,
+    bytes: Bytes,
+    private readonly onBroken: (errno: number) => void = () => undefined,
+  ) {
     try {
       // Never O_CREAT: an empty file in the place of a disk that is not mounted would look like a disk of zeros.
       this.#fd = openSync(path, constants.O_RDWR);
@@ -87,6 +103,41 @@ export class DiskIo {
     }
   }
 
+  /**
+   * Reads what is on the disk itself, past the page cache where the file system allows that.
+   *
+   * @returns the data, which is the caller's, or an errno
+   */
+  readPastCache(offset: Bytes, length: Bytes): Buffer | number {
+    if (this.#broken) return NbdErrno.EIO;
+    if (this.#aligned === undefined || this.#aligned.length < length)
+      this.#aligned = new AlignedMemory(length);
+    try {
+      this.#directFd ??= openSync(`/proc/self/fd/${this.#fd}`, constants.O_RDONLY | constants.O_DIRECT);
+      return Buffer.from(this.#readDirectly(this.#directFd, this.#aligned, { offset, length }));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EINVAL") return nbdErrnoOf(error);
+      const data = this.read(offset, length);
+      return typeof data === "number" ? data : Buffer.from(data);
+    }
+  }
+
+  #readDirectly(fd: number, memory: AlignedMemory, { offset, length }: Place): Buffer {
+    for (;;) {
+      const target = memory.view(length);
+      try {
+        for (let got = 0; got < length; ) {
+          const count = readSync(fd, target, got, length - got, offset + got);
+          if (count === 0) throw Object.assign(new Error("the disk ends there"), { code: "EIO" });
+          got += count;
+        }
+        return target;
+      } catch (error) {
+        if (!memory.movesOn(error)) throw error;
+      }
+    }
+  }
+
   /** The data of the last read is still needed: it waits in a socket. */
   keep(data: Buffer): void {
     this.#used += data.length;
@@ -98,11 +149,7 @@ export class DiskIo {
   }
 
   /** Makes a range read as zeros. @param allocated keep its room on the disk */
-  zero(
-    range: { readonly offset: Bytes; readonly length: Bytes },
-    allocated: boolean,
-    durable: boolean,
-  ): number {
+  zero(range: Place, allocated: boolean, durable: boolean): number {
     return this.#change(durable, () => {
       const { offset, length } = range;
       let byProgram = length >= ZERO_BY_PROGRAM_BYTES;
@@ -121,6 +168,7 @@ export class DiskIo {
   close(): void {
     closeSync(this.#fd);
     closeSync(this.#durableFd);
+    if (this.#directFd !== undefined) closeSync(this.#directFd);
   }
 
   #change(sync: boolean, act: () => void): number {
@@ -129,17 +177,22 @@ export class DiskIo {
       act();
     } catch (error) {
       const errno = nbdErrnoOf(error);
-      if (errno === NbdErrno.EIO) this.#broken = true;
+      if (errno === NbdErrno.EIO) this.#break(errno);
       return errno;
     }
     if (!sync) return NbdErrno.OK;
     try {
       fdatasyncSync(this.#fd);
       return NbdErrno.OK;
-    } catch {
-      this.#broken = true;
+    } catch (error) {
+      this.#break(nbdErrnoOf(error));
       return NbdErrno.EIO;
     }
+  }
+
+  #break(errno: number): void {
+    this.#broken = true;
+    this.onBroken(errno);
   }
 
   #writeZeros(offset: Bytes, length: Bytes): void {

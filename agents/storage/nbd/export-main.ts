@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { describeError } from "../../../shared/errors.js";
 import { showDisk } from "../../../shared/ids.js";
@@ -7,8 +8,10 @@ import type { Milliseconds } from "../../../shared/units.js";
 import { describeIssue, portNumber, wireCounter, wireId } from "../../../shared/wire-types.js";
 import { type ControlServer, serveControl } from "../../common/control-socket.js";
 import { readDurable } from "../../common/durable-file.js";
+import { NbdErrno } from "../../common/nbd/protocol.js";
 import { createNbdServer, type NbdServer } from "../../common/nbd/server.js";
 import { DiskIo } from "./disk-io.js";
+import { DISK_FAILED, DISK_FULL, endLife, forgetCache, lifeOf } from "./disk-life.js";
 import { GrantTable } from "./grant-table.js";
 import { GrantedDisk } from "./granted-disk.js";
 
@@ -31,6 +34,7 @@ export type ExportSpec = z.infer<typeof specDocument>;
 
 const MAX_CONNECTIONS = 1024;
 const CLOSE_MS: Milliseconds = 2_000;
+const LINGER_MS: Milliseconds = 50;
 
 function readSpec(path: string | undefined): ExportSpec {
   if (path === undefined) throw new Error("usage: node export-main.js SPECFILE");
@@ -59,8 +63,25 @@ async function main(): Promise<void> {
   const spec = readSpec(process.argv[2]);
   const log = createLog(`export ${showDisk(spec.pdskid)}`, spec.logFormat, spec.logLevel);
   const grants = await readGrants(spec.grantsFile);
-  const disk = new DiskIo(spec.path, spec.bytes);
-  const granted = new GrantedDisk({ ...spec, disk, grants });
+  const lifeFile = join(dirname(spec.grantsFile), `${showDisk(spec.pdskid)}.life`);
+  const life = lifeOf(spec.bootId, lifeFile);
+  if (existsSync(lifeFile)) forgetCache(spec.path);
+  const disk = new DiskIo(spec.path, spec.bytes, (errno) => {
+    try {
+      endLife(lifeFile);
+    } catch (error) {
+      // Nobody would notice another life, so this process stays, and answers EIO.
+      log.fatal({ err: error, path: spec.path }, "the disk failed a write or a flush, which can't be noted");
+      return;
+    }
+    log.error(
+      { path: spec.path, errno },
+      "the disk failed a write or a flush: its export ends, to be started anew",
+    );
+    // What was answered goes out first.
+    setTimeout(() => process.exit(errno === NbdErrno.EIO ? DISK_FAILED : DISK_FULL), LINGER_MS);
+  });
+  const granted = new GrantedDisk({ ...spec, life, disk, grants });
   const server = createNbdServer({
     open: async (name, peer) => {
       const opened = granted.open(name, peer);

@@ -10,7 +10,8 @@ import { type Admitted, Incarnations } from "./incarnations.js";
 export interface GrantedDiskOptions {
   readonly pdskid: number;
   readonly bytes: Bytes;
-  readonly bootId: string;
+  /** See `lifeOf`. */
+  readonly life: string;
   readonly disk: DiskIo;
   readonly grants: GrantTable;
 }
@@ -56,7 +57,7 @@ export class GrantedDisk {
     return {
       info: {
         size: this.#options.bytes,
-        description: `boot=${this.#options.bootId}`,
+        description: this.#options.life,
         readOnly: false,
         canFlush: true,
         canFua: true,
@@ -120,6 +121,10 @@ class Session implements NbdSession, Admitted {
     }
     switch (request.command) {
       case "read": {
+        if (fua) {
+          this.#readPastCache(offset, length, reply);
+          break;
+        }
         const data = this.#disk.read(offset, length);
         if (typeof data === "number") reply(data);
         else if (!reply(NbdErrno.OK, [data])) this.#disk.keep(data);
@@ -138,6 +143,13 @@ class Session implements NbdSession, Admitted {
         reply(this.#disk.zero(request, request.noHole, fua));
         break;
     }
+  }
+
+  /** A read with FUA asks for what is on the disk itself. */
+  #readPastCache(offset: Bytes, length: Bytes, reply: NbdReuseReply): void {
+    const data = this.#disk.readPastCache(offset, length);
+    if (typeof data === "number") reply(data);
+    else reply(NbdErrno.OK, [data]);
   }
 
   close(): void {

@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { DiskRate } from "../../agents/storage/disk-rate.js";
 import { zeroRange } from "../../agents/storage/zero-range.js";
-import { ZeroRate } from "../../agents/storage/zero-rate.js";
 import { verifyZero } from "../../agents/storage/zero-verify.js";
 import { GIB, MIB } from "../../shared/units.js";
 import { tempFolder } from "./temp-folder.js";
@@ -17,7 +17,7 @@ function rateOf(bytesPerSecond: number) {
     waits.push(ms);
     clock.now += ms;
   };
-  return { clock, waits, rate: new ZeroRate({ bytesPerSecond, clock, sleep }) };
+  return { clock, waits, rate: new DiskRate({ bytesPerSecond, clock, sleep }) };
 }
 
 async function openSparse(bytes: number) {
@@ -53,7 +53,7 @@ test("a step is a second's worth at most, and a MiB at least", () => {
 
 test("a stop ends the wait for the next step", async () => {
   const stopping = new AbortController();
-  const rate = new ZeroRate({ bytesPerSecond: 1, clock: { monotonic: () => 0 } });
+  const rate = new DiskRate({ bytesPerSecond: 1, clock: { monotonic: () => 0 } });
   await rate.take(MIB, stopping.signal);
   const waiting = rate.take(MIB, stopping.signal);
   stopping.abort(new Error("the agent stops"));

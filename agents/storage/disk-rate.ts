@@ -2,7 +2,7 @@ import type { Clock } from "../../shared/clock.js";
 import { type Bytes, MIB, type Milliseconds } from "../../shared/units.js";
 import { pause } from "../common/pause.js";
 
-export interface ZeroRateOptions {
+export interface DiskRateOptions {
   /** Bytes a second; 0 = no limit. */
   readonly bytesPerSecond: Bytes;
   readonly clock: Pick<Clock, "monotonic">;
@@ -11,15 +11,15 @@ export interface ZeroRateOptions {
 }
 
 /**
- * How fast one disk may be zeroed and read back: a token bucket that holds a single step. What was taken is paid for before
+ * How fast one disk may be zeroed, or read: a token bucket that holds a single step. What was taken is paid for before
  * the next step, so a disk that was left alone for long gains no burst.
  */
-export class ZeroRate {
-  readonly #options: ZeroRateOptions;
+export class DiskRate {
+  readonly #options: DiskRateOptions;
   /** Monotonic time at which all that was taken is paid for. */
   #paidAt: Milliseconds = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ZeroRateOptions) {
+  constructor(options: DiskRateOptions) {
     this.#options = options;
   }
 
