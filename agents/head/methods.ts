@@ -5,6 +5,9 @@ import type { headAgentMethods } from "../../shared/methods/agent-methods.js";
 import { describeIssue, volumeName } from "../../shared/wire-types.js";
 import type { Handlers } from "../common/agent-door.js";
 import type { Events } from "../common/events.js";
+import type { AttachedVolume } from "./attached-volume.js";
+import { compareRegions } from "./compare-regions.js";
+import { listRunning } from "./list-running.js";
 import { replaceMember } from "./replace-member.js";
 import { volumePaths } from "./volume-process.js";
 import type { Volumes } from "./volumes.js";
@@ -25,10 +28,13 @@ export function createHeadMethods({
     helloWorld: async () => 0,
     getEventStatus: async ({ eventid }) => events.tell(eventid),
     waitEvent: ({ eventid, timeout_ms }) => events.wait(eventid, timeout_ms),
-    attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct }) => {
+    listRunning: ({ after }) => listRunning(volumes.all, after),
+    attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct, maintenance = false }) => {
       for (const node of [lvolstruct, ...lvolstruct.lvolspec.assoc]) assertServable(node, runDir);
       const subject = `attach ${showVolume(lvolstruct.lvolid)} epoch ${epoch}`;
-      events.start(eventid, subject, ({ signal }) => volumes.attach(lvolstruct, epoch, signal));
+      events.start(eventid, subject, ({ signal }) =>
+        volumes.attach({ lvolstruct, epoch, maintenance }, signal),
+      );
       return 0;
     },
     detachLogicalVolume: async ({ eventid, epoch, lvolstruct: { lvolid } }) => {
@@ -47,21 +53,33 @@ export function createHeadMethods({
       events.start(eventid, subject, () => volumes.deleteSnapshot(lvolid, epoch, snapshot_lvolid, jobid));
       return 0;
     },
+    compareRegions: ({ lvolid, epoch, mirrorid, regions }) =>
+      compareRegions(volumeOf(volumes, { mirrorid, lvolid, epoch }), mirrorid, regions),
     replaceMirrorDisk: async ({ eventid, lvolid, epoch, mirrorid, version = 0, add, remove }) => {
       const subject = `bring ${showExtent(add.lvolid)} into ${showMirror(mirrorid)} version ${version}`;
       if (events.knows(eventid, subject)) return 0;
-      const volume = volumes.findByMirror(mirrorid, lvolid);
-      if (volume === undefined || (epoch !== undefined && epoch !== volume.epoch)) {
-        throw new VasError(
-          "ENOENT",
-          `${showMirror(mirrorid)} is of no volume that is served here under that epoch`,
-        );
-      }
+      const volume = volumeOf(volumes, { mirrorid, lvolid, epoch });
       const change = { mirrorid, version, add, remove: "components" in remove ? remove : null };
       events.start(eventid, subject, (work) => replaceMember(volume, change, work));
       return 0;
     },
   };
+}
+
+interface MirrorPlace {
+  readonly mirrorid: number;
+  readonly lvolid: number | undefined;
+  readonly epoch: number | undefined;
+}
+
+/** The volume that has a mirror. @throws VasError ENOENT */
+function volumeOf(volumes: Volumes, { mirrorid, lvolid, epoch }: MirrorPlace): AttachedVolume {
+  const volume = volumes.findByMirror(mirrorid, lvolid);
+  if (volume !== undefined && (epoch === undefined || epoch === volume.epoch)) return volume;
+  throw new VasError(
+    "ENOENT",
+    `${showMirror(mirrorid)} is of no volume that is served here under that epoch`,
+  );
 }
 
 /** The name becomes a file name: what is no volume name must not reach the file system. */

@@ -11,6 +11,8 @@ const volumeDocument = z.object({
   lvolid: z.number().int(),
   epoch: z.number().int(),
   lvolstruct: volumeNode,
+  /** It is attached for its copies to be brought in sync: no client can open it. */
+  maintenance: z.boolean().default(false),
   /** Extents that were to join a mirror since the tree was told, so that a restart knows where they are. */
   joining: z.array(z.object({ mirrorid: z.number().int(), extent: extentNode })),
   process: processRecord.nullable(),

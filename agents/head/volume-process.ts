@@ -46,6 +46,16 @@ const statusShape = z.object({
   state: z.string(),
   lvolstruct: volumeNode.optional(),
   resyncs: z.array(z.object({ mirrorid: z.number(), dextid: z.number(), percent: z.number() })).optional(),
+  mirrors: z
+    .array(
+      z.object({
+        mirrorid: z.number(),
+        version: z.number(),
+        members: z.array(z.object({ dextid: z.number(), state: z.string() })),
+      }),
+    )
+    .optional(),
+  snapshots: z.array(z.object({ lvolid: z.number(), state: z.string() })).optional(),
 });
 export type VolumeStatus = z.infer<typeof statusShape>;
 
@@ -75,12 +85,19 @@ export class VolumeProcess {
     files: VolumeFiles,
     document: VolumeDocument,
   ): Promise<VolumeProcess> {
-    const { lvolid, epoch, lvolstruct } = document;
+    const { lvolid, epoch, lvolstruct, maintenance } = document;
     const paths = volumePaths(program.runDir, lvolid, lvolstruct.lvolspec.lvolname);
     const { entry, managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel } = program;
     const incarnation = await files.nextIncarnation();
     const common = { managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel };
-    await writeDurable(files.specFile(lvolid), { lvolstruct, epoch, incarnation, ...common, ...paths });
+    await writeDurable(files.specFile(lvolid), {
+      lvolstruct,
+      epoch,
+      maintenance,
+      incarnation,
+      ...common,
+      ...paths,
+    });
     await files.write({ ...document, process: null });
     const logFile = files.logFile(lvolid);
     const what = `process of ${showVolume(lvolid)}`;
@@ -118,8 +135,8 @@ export class VolumeProcess {
     return callControl(this.#controlSocket, method, params, timeoutMs);
   }
 
-  async status(): Promise<VolumeStatus> {
-    return statusShape.parse(await this.call("status", {}, ANSWER_MS));
+  async status(withinMs = ANSWER_MS): Promise<VolumeStatus> {
+    return statusShape.parse(await this.call("status", {}, withinMs));
   }
 
   /**

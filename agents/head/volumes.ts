@@ -1,6 +1,6 @@
 import { describeError, VasError } from "../../shared/errors.js";
 import { showVolume } from "../../shared/ids.js";
-import { allMirrorsOf, type ParsedSnapshot, type ParsedVolume } from "../../shared/layout-tree.js";
+import { allMirrorsOf, type ParsedSnapshot } from "../../shared/layout-tree.js";
 import { InTurn } from "../common/in-turn.js";
 import { findByArguments, isAlive } from "../common/process-record.js";
 import { AttachedVolume, type VolumeSurroundings } from "./attached-volume.js";
@@ -45,27 +45,34 @@ export class Volumes {
     return [...this.#volumes.values()].map(({ lvolid, epoch }) => ({ lvolid, epoch }));
   }
 
+  get all(): readonly AttachedVolume[] {
+    return [...this.#volumes.values()];
+  }
+
   /**
    * Has a volume served; a process of a lower epoch is ended first.
    *
+   * @param attached.maintenance no client is to open it
    * @param stopping aborted when we are to end: the process that was started is then left alone
    * @throws VasError ESTALE if a higher epoch is served, or this one or a higher one was detached; else see `AttachedVolume.untilServing`
    */
-  attach(lvolstruct: ParsedVolume, epoch: number, stopping: AbortSignal): Promise<void> {
-    const { lvolid } = lvolstruct;
+  attach(
+    attached: Pick<VolumeDocument, "lvolstruct" | "epoch" | "maintenance">,
+    stopping: AbortSignal,
+  ): Promise<void> {
+    const { epoch } = attached;
+    const { lvolid } = attached.lvolstruct;
+    // One of a lower epoch that is still starting is not waited for.
+    const starting = this.#volumes.get(lvolid);
+    if (starting !== undefined && starting.epoch < epoch) starting.abandonStart();
     return this.#turnOf(lvolid).run(async () => {
       const known = this.#volumes.get(lvolid);
       if (known?.epoch === epoch) return known.untilServing();
       await this.#assertNotDetached(lvolid, epoch);
       if (known !== undefined) await this.#endLower(known, epoch);
       stopping.throwIfAborted();
-      const volume = new AttachedVolume(this.#around, {
-        lvolid,
-        epoch,
-        lvolstruct,
-        joining: [],
-        process: null,
-      });
+      const document = { ...attached, lvolid, joining: [], process: null };
+      const volume = new AttachedVolume(this.#around, document);
       this.#volumes.set(lvolid, volume);
       try {
         await volume.launch();

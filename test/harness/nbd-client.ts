@@ -20,6 +20,13 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+interface ChangeOptions {
+  /** Durable when it is answered. */
+  readonly fua?: boolean;
+}
+
+const flagsOf = ({ fua }: ChangeOptions): number => (fua === true ? COMMAND_FLAG_FUA : 0);
+
 export class NbdClient {
   private readonly pending = new Map<bigint, Pending>();
   private nextHandle = 1n;
@@ -60,20 +67,20 @@ export class NbdClient {
     return this.request(Command.READ, offset, length);
   }
 
-  async write(offset: number, data: Buffer, options: { readonly fua?: boolean } = {}): Promise<void> {
-    await this.request(Command.WRITE, offset, data.length, options.fua === true ? COMMAND_FLAG_FUA : 0, data);
+  async write(offset: number, data: Buffer, options: ChangeOptions = {}): Promise<void> {
+    await this.request(Command.WRITE, offset, data.length, flagsOf(options), data);
   }
 
   async flush(): Promise<void> {
     await this.request(Command.FLUSH, 0, 0);
   }
 
-  async trim(offset: number, length: number): Promise<void> {
-    await this.request(Command.TRIM, offset, length);
+  async trim(offset: number, length: number, options: ChangeOptions = {}): Promise<void> {
+    await this.request(Command.TRIM, offset, length, flagsOf(options));
   }
 
-  async zero(offset: number, length: number): Promise<void> {
-    await this.request(Command.WRITE_ZEROES, offset, length);
+  async zero(offset: number, length: number, options: ChangeOptions = {}): Promise<void> {
+    await this.request(Command.WRITE_ZEROES, offset, length, flagsOf(options));
   }
 
   /** Says goodbye; requests under way are lost. */

@@ -54,6 +54,8 @@ test("while the manager is away a write waits, and it is acknowledged when the m
   const rig = await Rig.create();
   await rig.attach();
   const client = await rig.open();
+  // Its region's bit is durable: nothing but the failure itself keeps the next write waiting.
+  await client.write(0, randomData("before", 4096));
   await rig.manager.stop();
   await rig.disk(1).kill();
   let acknowledged = false;
@@ -141,13 +143,13 @@ test("a storage server that was restarted has lost what was not flushed: its mem
   const client = await rig.open();
   await client.write(0, randomData("unflushed", 4096));
   await rig.disk(1).kill();
-  rig.disk(1).bootId = "boot-2";
+  rig.disk(1).reboot();
   await rig.startDisk(rig.disk(1));
   await waitUntil("it is reported", () => rig.manager.insync(rig.mirrorid(0)).length === 2);
   // Flushed writes are not lost.
   await client.flush();
   await rig.disk(2).kill();
-  rig.disk(2).bootId = "boot-2";
+  rig.disk(2).reboot();
   await rig.startDisk(rig.disk(2));
   await client.write(0, randomData("flushed", 4096));
   expect(rig.manager.insync(rig.mirrorid(0))).toEqual([rig.dextid(0, 0), rig.dextid(0, 2)]);
@@ -159,9 +161,73 @@ test("the last good copy that lost unflushed writes answers EIO until it is atta
   const client = await rig.open();
   await client.write(0, randomData("lost", 4096));
   await rig.disk(0).kill();
-  rig.disk(0).bootId = "boot-2";
+  rig.disk(0).reboot();
   await rig.startDisk(rig.disk(0));
   await waitUntil("it is kept", () => rig.manager.reports.some(({ answer }) => answer === "EBUSY"));
   await expect(client.read(0, 4096)).rejects.toThrow("errno 5");
   await expect(client.write(0, Buffer.alloc(4096))).rejects.toThrow("errno 5");
+  // Nothing makes durable what is lost.
+  await expect(client.flush()).rejects.toThrow("errno 5");
+});
+
+test("a disk that is connected again is so in a higher incarnation, which ends what was sent before", async () => {
+  const rig = await Rig.create({ memberTimeoutMs: 20_000 });
+  await rig.attach();
+  const client = await rig.open();
+  const incarnation = async (): Promise<number> => {
+    const status = (await callControl(rig.disk(0).control, "status", {}, 5_000)) as {
+      connections: { incarnation: number }[];
+    };
+    return Math.max(...status.connections.map((connection) => connection.incarnation));
+  };
+  const before = await incarnation();
+  await rig.disk(0).kill();
+  await rig.startDisk(rig.disk(0));
+  await client.write(0, randomData("connected again", 4096));
+  expect(await incarnation()).toBeGreaterThan(before);
+});
+
+test("the next process makes equal what only some members have when one is killed", async () => {
+  const rig = await Rig.create({ memberTimeoutMs: 20_000 });
+  await rig.attach();
+  const client = await rig.open();
+  await client.write(0, randomData("all have it", MIB));
+  rig.disk(2).process?.signal("SIGSTOP");
+  const data = randomData("two have it", MIB);
+  const lost = client.write(0, data).catch(() => undefined);
+  const isOn = (disk: number): boolean => rig.peek(0, disk, 0, MIB).equals(data);
+  await waitUntil("two have it", () => isOn(0) && isOn(1));
+  await rig.volume?.kill();
+  await rig.disk(2).kill();
+  await lost;
+  expect(isOn(2)).toBe(false);
+  await rig.startDisk(rig.disk(2));
+  await rig.attach();
+  const first = rig.peek(0, 0, 0, MIB);
+  for (const disk of [1, 2]) expect(rig.peek(0, disk, 0, MIB).equals(first)).toBe(true);
+});
+
+test("a layout tree from before a copy was dropped is refused by what the other copies say", async () => {
+  const rig = await Rig.create();
+  await rig.attach();
+  const client = await rig.open();
+  await client.write(0, randomData("all have it", MIB));
+  await rig.disk(1).kill();
+  await client.write(0, randomData("missed", MIB));
+  await rig.volume?.kill();
+  await rig.startDisk(rig.disk(1));
+  const row = rig.manager.mirrors.get(rig.mirrorid(0));
+  if (row === undefined) throw new Error("the mirror is gone");
+  const { version } = row;
+  row.version = 1;
+  row.members.set(rig.dextid(0, 1), MemberStatus.INSYNC);
+  const volume = rig.launch();
+  row.version = version;
+  row.members.set(rig.dextid(0, 1), MemberStatus.SPARE);
+  await waitUntil(
+    "it serves the volume or has ended",
+    async () => volume.isOver || (await rig.status()).state === "serving",
+  );
+  expect(volume.isOver).toBe(true);
+  expect(rig.log).toContain("ESTALE");
 });

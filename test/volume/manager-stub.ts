@@ -9,7 +9,7 @@ interface MirrorRow {
   version: number;
   readonly members: Map<number, MemberStatus>;
 }
-interface Report {
+export interface Report {
   readonly method: string;
   readonly mirrorid: number;
   readonly dextid: number;
@@ -30,10 +30,18 @@ export class ManagerStub {
   /** Snapshots by id: whether they are listed as valid. */
   readonly snapshots = new Map<number, boolean>();
   readonly snapshotReports: SnapshotReport[] = [];
+  /** Awaited before a report of a member is decided. */
+  beforeReport: () => Promise<void> = () => Promise.resolve();
+  /** Called when a report of a member was accepted; what it throws is answered instead. */
+  onAccepted: (report: Report) => void = () => undefined;
   /** Awaited before a failed snapshot is recorded. */
   beforeSnapshotReport: () => Promise<void> = () => Promise.resolve();
+  /** Awaited before a member that is reported in sync is recorded as such. */
+  beforeInSyncReport: () => Promise<void> = () => Promise.resolve();
   epoch = 1;
   isOpen = true;
+  /** Calls fail as if they did not get here. */
+  isAway = false;
   port = 0;
   #server: XmlRpcServer | undefined;
 
@@ -41,7 +49,12 @@ export class ManagerStub {
     this.#server = createXmlRpcServer({
       dispatch: async (method, params) => {
         const asked = params[0] as XmlRpcStruct;
-        if (method !== "reportSnapshotFailure") return this.#dispatch(method, asked);
+        if (this.isAway) throw faultOf(new VasError("EHOSTDOWN", "the manager is away"));
+        if (method === "reportMemberInSync") await this.beforeInSyncReport();
+        if (method !== "reportSnapshotFailure") {
+          await this.beforeReport();
+          return this.#dispatch(method, asked);
+        }
         await this.beforeSnapshotReport();
         return this.#snapshotFailed(asked);
       },
@@ -85,6 +98,7 @@ export class ManagerStub {
     try {
       const answer = this.#decide(method, params);
       note("ok");
+      this.onAccepted({ method, mirrorid, dextid, version, answer: "ok" });
       return answer as unknown as XmlRpcValue;
     } catch (error) {
       if (!(error instanceof VasError)) throw error;
@@ -99,6 +113,8 @@ export class ManagerStub {
     const mirror = this.mirrors.get(Number(params.mirrorid));
     if (mirror === undefined) throw new VasError("ENOENT", "no such mirror");
     if (method === "getMirror") {
+      // A new process of the same epoch: reports of the one before come too late from now on.
+      if (params.starting === true) mirror.version += 1;
       const members = [...mirror.members].map(([dextid, mirror_status]) => ({ dextid, mirror_status }));
       return { version: mirror.version, members };
     }

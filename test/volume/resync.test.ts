@@ -133,3 +133,59 @@ test("a source that can't be read is no fault of the member that it is copied to
   truncateSync(rig.disk(0).path, extentPlace(0, 1).dataStart);
   await expect(rig.resync(0, 1)).rejects.toThrow("EAGAIN");
 });
+
+test("a member is not read before it is in sync", async () => {
+  const PIECE = 256 * 1024;
+  const rig = await Rig.create({ disks: 4 });
+  await rig.attach();
+  const client = await rig.open();
+  const data = randomData("copied last", 4 * MIB);
+  const start = GIB - data.length;
+  await client.write(start, data);
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 3), MemberStatus.SPARE);
+  const resync = rig.resync(0, 3);
+  await waitUntil("it is being copied to", async () => (await rig.memberState(0, 3)) === "copying");
+  for (let at = 0; at < data.length; at += PIECE)
+    expect((await client.read(start + at, PIECE)).equals(data.subarray(at, at + PIECE))).toBe(true);
+  await resync;
+});
+
+test("a member that fails while it is reported in sync is reported as failed before the write that it missed is answered", async () => {
+  const rig = await Rig.create();
+  await rig.attach();
+  const client = await rig.open();
+  await rig.disk(1).kill();
+  await client.write(0, randomData("one member is dropped", MIB));
+  await rig.startDisk(rig.disk(1));
+  let record: () => void = () => undefined;
+  rig.manager.beforeInSyncReport = () =>
+    new Promise((resolve) => {
+      record = resolve;
+    });
+  const resync = expect(rig.resync(0, 1)).rejects.toThrow();
+  await waitUntil("it is being reported", async () => (await rig.memberState(0, 1)) === "joining");
+  await rig.disk(1).kill();
+  const write = client.write(0, randomData("missed again", MIB));
+  await waitUntil("it has failed", async () => (await rig.memberState(0, 1)) !== "joining");
+  record();
+  await Promise.all([write, resync]);
+  expect(rig.manager.statusOf(rig.mirrorid(0), rig.dextid(0, 1))).toBe(MemberStatus.SPARE);
+});
+
+test("the bits of what a member missed outlive a detach: it is given that, and no more", async () => {
+  const rig = await Rig.create();
+  await rig.attach();
+  const client = await rig.open();
+  await client.write(0, randomData("all have it", MIB));
+  await rig.disk(1).kill();
+  const data = randomData("missed", MIB);
+  await client.write(5 * REGION, data);
+  await client.close();
+  await waitUntil("the client is gone", async () => (await rig.status()).clients === 0);
+  await rig.control("detach", {});
+  await rig.startDisk(rig.disk(1));
+  await rig.attach();
+  await rig.resync(0, 1);
+  expect(rig.peek(0, 1, 5 * REGION, MIB).equals(data)).toBe(true);
+  expect(rig.log).toContain('"chunks":32');
+});

@@ -1,7 +1,6 @@
 import {
   closeSync,
   existsSync,
-  ftruncateSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -10,7 +9,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { callControl } from "../../agents/common/control-socket.js";
@@ -27,6 +25,7 @@ import { EXTENT_UNIT_BYTES, extentPlace, MIB } from "../../shared/units.js";
 import { NbdClient } from "../harness/nbd-client.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { ManagerStub } from "./manager-stub.js";
+import { TestDisk } from "./test-disk.js";
 import { TestProcess } from "./test-process.js";
 
 export const LVOLID = 1;
@@ -45,53 +44,8 @@ export interface RigOptions {
   readonly snapshots?: readonly (readonly number[])[];
   /** Where the files of some disks are, by their index; those of the others are in the rig's own folder. */
   readonly diskFolders?: Readonly<Record<number, string>>;
-}
-
-/** A disk in a file and the process that exports it. */
-class TestDisk {
-  readonly path: string;
-  readonly control: string;
-  bootId = "boot-1";
-  port = 0;
-  process: TestProcess | undefined;
-
-  constructor(
-    readonly pdskid: number,
-    readonly folder: string,
-    private readonly bytes: number,
-    diskFolder = folder,
-  ) {
-    this.path = join(diskFolder, `disk-${pdskid}`);
-    this.control = join(folder, `x${pdskid}`);
-    const file = openSync(this.path, "w");
-    ftruncateSync(file, bytes);
-    closeSync(file);
-  }
-
-  async start(grants: object): Promise<void> {
-    if (this.port === 0) this.port = await freePort();
-    const spec = join(this.folder, `export-${this.pdskid}.json`);
-    const grantsFile = join(this.folder, `grants-${this.pdskid}.json`);
-    writeFileSync(grantsFile, JSON.stringify(grants));
-    const { pdskid, path, port, bootId, control: controlSocket } = this;
-    const document = {
-      pdskid,
-      path,
-      bytes: this.bytes,
-      addresses: ["127.0.0.1"],
-      port,
-      bootId,
-      controlSocket,
-      grantsFile,
-    };
-    writeFileSync(spec, JSON.stringify({ ...document, logFormat: "json", logLevel: "info" }));
-    this.process = new TestProcess("agents/storage/nbd/export-main.js", spec, join(this.folder, "log"));
-    await waitUntil(`disk ${pdskid} is exported`, () => callControl(controlSocket, "status", {}, 1000));
-  }
-
-  async kill(): Promise<void> {
-    await this.process?.kill();
-  }
+  /** Disks can lose power. */
+  readonly losesPower?: boolean;
 }
 
 /** Disks, a manager and a volume process, all real but for the manager's database. Gone when the test ends. */
@@ -114,6 +68,7 @@ export class Rig {
       snapshotTimeoutMs: 20_000,
       snapshots: [],
       diskFolders: {},
+      losesPower: false,
       ...options,
     });
     onTestFinished(async ({ task }) => {
@@ -124,6 +79,7 @@ export class Rig {
     for (let at = 1; at <= rig.options.disks; at += 1) {
       rig.disks.push(new TestDisk(100 + at, rig.folder, rig.#diskBytes, rig.options.diskFolders[at - 1]));
     }
+    if (rig.options.losesPower) for (const disk of rig.disks) disk.journal();
     await Promise.all(rig.disks.map((disk) => rig.startDisk(disk)));
     const disks = Array.from({ length: rig.options.redundancy }, (_, disk) => disk);
     for (let at = 0; at < rig.options.mirrors; at += 1) rig.#addMirror(at, disks);
@@ -186,8 +142,8 @@ export class Rig {
   }
 
   extent(mirror: number, disk: number, status: MemberStatus, lvolid = this.dextid(mirror, disk)): ExtentNode {
-    const { pdskid, port } = this.disk(disk);
-    const iscsi_path = [`nbd://127.0.0.1:${port}/pdsk-${pdskid.toString(16).padStart(8, "0")}`];
+    const { pdskid, port, linkPort } = this.disk(disk);
+    const iscsi_path = [`nbd://127.0.0.1:${linkPort ?? port}/pdsk-${pdskid.toString(16).padStart(8, "0")}`];
     const lvolspec = { pdskid, offset: mirror, ssvrid: disk + 1, iscsi_path, generation: 1 };
     return {
       lvolid,
@@ -386,16 +342,4 @@ export class Rig {
     await this.manager.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

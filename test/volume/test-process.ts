@@ -8,9 +8,12 @@ export class TestProcess {
   #isOver = false;
   readonly #child: ChildProcess;
 
-  constructor(program: string, argument: string, log: string) {
+  constructor(program: string, argument: string, log: string, environment: NodeJS.ProcessEnv = {}) {
     const entry = fileURLToPath(new URL(`../../dist/${program}`, import.meta.url));
-    this.#child = spawn(process.execPath, [entry, argument], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn(process.execPath, [entry, argument], {
+      env: { ...process.env, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const output = createWriteStream(log, { flags: "a" });
     this.#child.stdout?.pipe(output, { end: false });
     this.#child.stderr?.pipe(output, { end: false });

@@ -11,6 +11,7 @@ import {
 import { MemberStatus } from "../../../shared/states.js";
 import { describeIssue, wireCounter, wireId } from "../../../shared/wire-types.js";
 import type { ControlHandlers } from "../../common/control-socket.js";
+import { compareRegions } from "./compare-regions.js";
 import { CHUNK_BYTES } from "./copy-chunk.js";
 import type { Mirror } from "./mirror.js";
 import { replaceMember } from "./replace-member.js";
@@ -24,6 +25,7 @@ const replaceParams = z.object({
   remove: extentNode.nullable(),
 });
 
+const compareParams = z.object({ mirrorid: wireId, regions: z.array(wireCounter) });
 const createParams = z.object({ lvolstruct: snapshotNode });
 const deleteParams = z.object({ lvolid: wireId });
 
@@ -35,11 +37,12 @@ export function controlHandlers(process: VolumeProcess): ControlHandlers {
     replaceMember: async (params) => {
       const asked = parse(replaceParams, params);
       assertServing(process);
-      const mirror = process.mirrors.find(({ mirrorid }) => mirrorid === asked.mirrorid);
-      if (mirror === undefined) {
-        throw new VasError("ENOENT", `the volume has no mirror ${showMirror(asked.mirrorid)}`);
-      }
-      return { version: await replaceMember(mirror, asked, resyncs) };
+      return { version: await replaceMember(mirrorOf(process, asked.mirrorid), asked, resyncs) };
+    },
+    compareRegions: async (params) => {
+      const { mirrorid, regions } = parse(compareParams, params);
+      assertServing(process);
+      return compareRegions(mirrorOf(process, mirrorid), regions);
     },
     createSnapshot: async (params) => {
       const { lvolstruct } = parse(createParams, params);
@@ -70,6 +73,13 @@ function parse<T>(schema: z.ZodType<T>, params: unknown): T {
 /** @throws VasError EAGAIN */
 function assertServing({ state }: VolumeProcess): void {
   if (state !== "serving") throw new VasError("EAGAIN", `the volume is ${state}`);
+}
+
+/** @throws VasError ENOENT */
+function mirrorOf({ mirrors }: VolumeProcess, mirrorid: number): Mirror {
+  const mirror = mirrors.find((candidate) => candidate.mirrorid === mirrorid);
+  if (mirror === undefined) throw new VasError("ENOENT", `the volume has no mirror ${showMirror(mirrorid)}`);
+  return mirror;
 }
 
 function statusOf(process: VolumeProcess, resyncs: ReadonlyMap<number, Resync>) {

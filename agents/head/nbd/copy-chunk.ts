@@ -1,7 +1,6 @@
-import { MIB } from "../../../shared/units.js";
+import { MIB, REGION_BYTES } from "../../../shared/units.js";
 import { areZero } from "./buffer-list.js";
 import { DiskError, type Member } from "./member.js";
-import { REGION_BYTES } from "./member-record.js";
 
 /** What a copier reads, locks and writes at once. A region has whole chunks. */
 export const CHUNK_BYTES = MIB;

@@ -185,7 +185,7 @@ export class DiskConnection {
   #send(client: NbdClient, request: DiskRequest): void {
     const done: DiskDone = (errno, data) => this.#answered(client, request, errno, data);
     const { command, offset, length, fua, payload } = request;
-    if (command === "read") client.read(offset, length, done);
+    if (command === "read") client.read(offset, length, done, fua);
     else if (command === "write") client.write(offset, length, payload, fua, done);
     else if (command === "flush") client.flush(done);
     else if (command === "trim") client.trim(offset, length, fua, done);

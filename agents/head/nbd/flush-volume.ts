@@ -13,7 +13,7 @@ import type { Mirror } from "./mirror.js";
  * @param disks all of the volume's and of its snapshots
  * @param mirrors the volume's own
  * @param spaces the mirrors of copy-on-write spaces
- * @returns 0, or EIO if the last good copy of a mirror answered an error
+ * @returns 0, or EIO if the last good copy of a mirror answered an error, or has lost writes
  */
 export async function flushVolume(
   disks: Iterable<DiskConnection>,
@@ -29,7 +29,9 @@ export async function flushVolume(
   const errnos = await Promise.all(answers);
   // A member that failed in a write, and was flushed by nobody, may be on its way out.
   await Promise.all(mirrors.filter(({ isHolding }) => isHolding).map((mirror) => mirror.settled()));
-  return errnos.some((errno) => errno !== 0) ? NbdErrno.EIO : 0;
+  // Also of a mirror whose last good copy lost what it had answered: nothing makes that durable any more (rule R5).
+  const isLost = mirrors.some((mirror) => mirror.errno !== 0);
+  return isLost || errnos.some((errno) => errno !== 0) ? NbdErrno.EIO : 0;
 }
 
 async function flushOne(

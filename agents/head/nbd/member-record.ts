@@ -1,12 +1,11 @@
 import { crc32 } from "node:zlib";
-import { GIB, MIB } from "../../../shared/units.js";
+import { GIB, MIB, REGION_BYTES } from "../../../shared/units.js";
 
 /**
  * The record that each member keeps in the metadata space of its extent: whose it is, which writes it has seen, and
  * which regions may differ from the other members. Two slots are written in turn, so that a torn write leaves the older.
  */
-export const REGION_MIB = 16;
-export const REGION_BYTES = REGION_MIB * MIB;
+const REGION_MIB = REGION_BYTES / MIB;
 /** Distance of slot B from slot A, in bytes. */
 export const SLOT_DISTANCE = 128 * 1024;
 const HEADER_BYTES = 64;

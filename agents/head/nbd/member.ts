@@ -96,6 +96,11 @@ export class Member implements DiskUser {
     this.disk.submit(new DiskRequest(this, "read", at, length, false, [], done, elsewhere));
   }
 
+  /** Reads what is on its disk itself, past the storage server's page cache. */
+  readPastCache(offset: number, length: number, done: DiskDone): void {
+    this.disk.submit(new DiskRequest(this, "read", this.#dataStart + offset, length, true, [], done, true));
+  }
+
   write(
     command: DiskCommand,
     offset: number,

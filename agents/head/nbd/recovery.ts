@@ -96,6 +96,9 @@ async function makeEqual(mirror: Mirror, found: Records): Promise<void> {
     if ([...found.values()].every((record) => record === undefined)) return; // a new mirror
     throw new VasError("EIO", `mirror ${mirror.mirrorid} has no member with a record left`);
   }
+  // What an earlier process wrote and did not flush must not be lost behind our back: a server that loses power while it is
+  // copied from would have less than those that were copied to.
+  await flushReaders(mirror);
   for (const target of mirror.readers) {
     if (target === source) continue;
     // One without a record among others with one: nothing is known of what it holds.
@@ -106,7 +109,10 @@ async function makeEqual(mirror: Mirror, found: Records): Promise<void> {
       await failing(mirror, target, writeChunk(target, offset, data));
     });
   }
-  // Also for what an earlier process wrote and did not flush.
+  await flushReaders(mirror);
+}
+
+async function flushReaders(mirror: Mirror): Promise<void> {
   await Promise.all(mirror.readers.map((member) => failing(mirror, member, flushDisk(member))));
 }
 

@@ -1,10 +1,10 @@
 import { describeError, type ErrorName, VasError } from "../../../shared/errors.js";
 import { InTurn } from "../../common/in-turn.js";
+import { withChunk } from "./chunk-lock.js";
 import { CHUNK_BYTES, chunksOf, flushDisk, inParallel, writeChunk } from "./copy-chunk.js";
 import { DiskError, type Member } from "./member.js";
 import type { MemberRecord } from "./member-record.js";
 import type { Mirror } from "./mirror.js";
-import { RangeHolder } from "./range-lock.js";
 import { regionsToCopy, setBits } from "./write-intent.js";
 
 /** Chunks under way in one resync while the volume is idle; one at a time while it is used. */
@@ -19,16 +19,6 @@ export interface Resync {
   readonly progress: { readonly copied: number; readonly total: number };
   /** Gives it up: the member is not wanted any more. */
   cancel(): void;
-}
-
-/** A chunk for the copier alone: writers and copiers never cross on it. */
-class ChunkLock extends RangeHolder {
-  constructor(
-    offset: number,
-    override readonly granted: () => void,
-  ) {
-    super(offset, offset + CHUNK_BYTES);
-  }
 }
 
 /**
@@ -98,12 +88,8 @@ async function copyAndJoin(
   return join(mirror, member);
 }
 
-async function copyChunk(mirror: Mirror, member: Member, offset: number): Promise<void> {
-  const lock = await new Promise<ChunkLock>((resolve) => {
-    const wish: ChunkLock = new ChunkLock(offset, () => resolve(wish));
-    mirror.lock.acquire(wish);
-  });
-  try {
+function copyChunk(mirror: Mirror, member: Member, offset: number): Promise<void> {
+  return withChunk(mirror.lock, offset, async () => {
     const data = await new Promise<readonly Buffer[]>((resolve, reject) => {
       mirror.read(offset, CHUNK_BYTES, (errno, read = []) => {
         if (errno === 0) resolve(read);
@@ -111,9 +97,7 @@ async function copyChunk(mirror: Mirror, member: Member, offset: number): Promis
       });
     });
     await writeChunk(member, offset, data);
-  } finally {
-    mirror.lock.release(lock);
-  }
+  });
 }
 
 /** Reports until the manager has accepted. A member that fails meanwhile is reported as failed, which ends this. */

@@ -9,6 +9,8 @@ const address = z.object({ host: z.string(), port: z.number().int().min(0).max(6
 export const volumeSpec = z.object({
   lvolstruct: volumeNode,
   epoch: wireCounter,
+  /** No client can open the volume: its copies are brought in sync, and that is all. */
+  maintenance: z.boolean().default(false),
   /** Number of this start of a process for the volume, higher than all before. */
   incarnation: z.number().int().min(0).max(0x7fff_ffff),
   managers: z.array(address).min(1),

@@ -60,12 +60,18 @@ export class VolumeProcess {
     this.#control = await serveControl(spec.controlSocket, controlHandlers(this));
     await Promise.all([this.volume.start(), this.snapshots.start()]);
     if (this.state !== "starting") return;
+    if (!spec.maintenance) await this.#listen();
+    this.state = "serving";
+    const { lvolname } = spec.lvolstruct.lvolspec;
+    log.info(spec.maintenance ? `maintaining ${lvolname}` : `serving ${lvolname} at ${spec.socket}`);
+  }
+
+  async #listen(): Promise<void> {
+    const { spec } = this;
     await this.#server.nbd.listenUnix(spec.socket);
     this.#names = publishSocket(spec.socket, spec.nameLink);
     if (spec.tcp !== null) await this.#server.nbd.listenTcp(spec.tcp.host, spec.tcp.port);
     await this.snapshots.listen();
-    this.state = "serving";
-    log.info(`serving ${spec.lvolstruct.lvolspec.lvolname} at ${spec.socket}`);
   }
 
   /**

@@ -1,4 +1,5 @@
-import { REGION_BYTES, type RecordContent } from "./member-record.js";
+import { REGION_BYTES } from "../../../shared/units.js";
+import type { RecordContent } from "./member-record.js";
 
 /**
  * The write-intent bitmap of one mirror, in memory.

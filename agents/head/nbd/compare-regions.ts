@@ -1,0 +1,89 @@
+import { VasError } from "../../../shared/errors.js";
+import { REGION_BYTES } from "../../../shared/units.js";
+import { withChunk } from "./chunk-lock.js";
+import { CHUNK_BYTES, chunksOf } from "./copy-chunk.js";
+import { DiskError, type Member } from "./member.js";
+import type { Mirror } from "./mirror.js";
+
+/** Where INSYNC members of a mirror differ. */
+export interface RegionDifference {
+  readonly region: number;
+  /** The first byte of the region that is not the same on all. */
+  readonly byte: number;
+  /** Extents with the same content there, a list for each content. */
+  readonly copies: number[][];
+}
+
+/**
+ * Compares regions of all INSYNC members, byte by byte, as they are on their disks: past the storage servers' caches, which
+ * may hold what a disk has lost. Each chunk is compared while nobody writes there, so what differs then differs for good.
+ *
+ * @returns the first difference of each region that has one
+ * @throws VasError EAGAIN if that can't be had now: fewer than two members, one that fails, or that can't be read
+ */
+export async function compareRegions(
+  mirror: Mirror,
+  regions: readonly number[],
+): Promise<RegionDifference[]> {
+  const differences: RegionDifference[] = [];
+  for (const region of regions) {
+    if (region < 0 || (region + 1) * REGION_BYTES > mirror.size)
+      throw new VasError("EINVAL", `mirror ${mirror.mirrorid} has no region ${region}`);
+    const difference = await compareRegion(mirror, region);
+    if (difference !== undefined) differences.push(difference);
+  }
+  return differences;
+}
+
+async function compareRegion(mirror: Mirror, region: number): Promise<RegionDifference | undefined> {
+  for (const offset of chunksOf(region)) {
+    const found = await withChunk(mirror.lock, offset, () => readAll(mirror, offset));
+    const [[, first] = [], ...others] = [...found];
+    const bytes = others.map(([, data]) => firstDifference(first, data)).filter((at) => at !== undefined);
+    if (bytes.length === 0) continue;
+    const byte = offset - region * REGION_BYTES + Math.min(...bytes);
+    return { region, byte, copies: alike(found) };
+  }
+  return undefined;
+}
+
+/** What each member has of a chunk that nobody writes to. */
+async function readAll(mirror: Mirror, offset: number): Promise<ReadonlyMap<Member, Buffer>> {
+  const members = mirror.readers;
+  if (members.length < 2) throw new VasError("EAGAIN", `mirror ${mirror.mirrorid} has one copy in sync`);
+  const found = await Promise.all(
+    members.map(async (member) => [member, await read(member, offset)] as const),
+  );
+  // A write that one of them missed may be waiting for the manager's word: then this one does not count any more.
+  if (members.some(({ state }) => state !== "insync") || mirror.isHolding)
+    throw new VasError("EAGAIN", `the members of mirror ${mirror.mirrorid} are changing`);
+  return new Map(found);
+}
+
+function read(member: Member, offset: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    member.readPastCache(offset, CHUNK_BYTES, (errno, data = []) => {
+      // Its pieces are the connection's: they are used for the next replies.
+      if (errno === 0) resolve(Buffer.concat(data));
+      else {
+        const cause = new DiskError(errno, `reading extent ${member.dextid} at ${offset}`);
+        reject(new VasError("EAGAIN", cause.message, { cause }));
+      }
+    });
+  });
+}
+
+function firstDifference(one: Buffer | undefined, other: Buffer): number | undefined {
+  if (one === undefined || one.equals(other)) return undefined;
+  return one.findIndex((byte, at) => byte !== other[at]);
+}
+
+function alike(found: ReadonlyMap<Member, Buffer>): number[][] {
+  const groups: { readonly data: Buffer; readonly dextids: number[] }[] = [];
+  for (const [{ dextid }, data] of found) {
+    const same = groups.find((group) => group.data.equals(data));
+    if (same === undefined) groups.push({ data, dextids: [dextid] });
+    else same.dextids.push(dextid);
+  }
+  return groups.map(({ dextids }) => dextids);
+}
