@@ -12,6 +12,9 @@ export interface Binding extends Named {
   readonly bind_event: BindEvent;
   readonly hsvrid: number | null;
 }
+interface AttachedBinding extends Pick<Binding, "bind_status" | "bind_event" | "hsvrid"> {
+  readonly maintenance: 0 | 1;
+}
 interface Epoch extends Named {
   readonly epoch: number;
   readonly epoch_open: 0 | 1;
@@ -35,6 +38,12 @@ function bindingSentence(volume: Binding): string {
   if (volume.bind_status === BindStatus.ERROR)
     return `had a failed attach to ${head}; detach it to clear that`;
   return `is attached to ${head}`;
+}
+
+/** A volume's binding as users are shown it: what happens for maintenance is none of theirs. */
+export function shownBinding(volume: AttachedBinding): Omit<AttachedBinding, "maintenance"> {
+  if (volume.maintenance === 0) return volume;
+  return { bind_status: BindStatus.UNBOUND, bind_event: BindEvent.NONE, hsvrid: null };
 }
 
 /** @throws VasError EBUSY unless the volume is attached nowhere. */

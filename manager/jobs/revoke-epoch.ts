@@ -61,14 +61,18 @@ export async function grantEpoch(attachment: Attachment, tools: HandlerTools): P
 }
 
 /**
- * Closes a volume's epoch at every storage server that holds a member. From a server's answer on, no write of that
- * epoch can land there.
+ * Closes a volume's epoch, its newest one or an earlier, at every storage server that holds a member. From a server's answer on,
+ * no write of that epoch can land there.
  *
  * @returns ids of the servers that could not be asked.
  * @throws VasError if a server refuses.
  */
-export async function revokeEpoch(attachment: Attachment, tools: HandlerTools): Promise<number[]> {
-  const { lvolid, epoch } = attachment.volume;
+export async function revokeEpoch(
+  attachment: Attachment,
+  tools: HandlerTools,
+  epoch = attachment.volume.epoch,
+): Promise<number[]> {
+  const { lvolid } = attachment.volume;
   const { unasked } = await askStorageServers(
     attachment.grants,
     ({ agent }) => tools.agents.callStorage(agent, "revokeEpoch", { lvolid, epoch }),

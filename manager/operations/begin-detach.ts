@@ -11,7 +11,7 @@ import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
 export const beginDetach: Operation<VolumeRef, number | undefined> = async (tx, ref, context) => {
   const volume = await resolveVolume(tx, ref);
   assertNoSnapshot(volume, "is attached and detached with its origin");
-  if (!mayDetach(volume)) return undefined;
+  if (volume.maintenance === 1 || !mayDetach(volume)) return undefined;
   assertSnapshotsAtRest(volume, await snapshotsOf(tx, volume.lvolid));
   await moveBinding(tx, volume.lvolid, volume, {
     bind_status: volume.bind_status,

@@ -14,6 +14,7 @@ import { takeIds } from "../store/sequences.js";
 import { raiseGrantVersion, setLayer, type VolumeRow } from "../store/volumes.js";
 import { allocateVolume } from "./allocate-volume.js";
 import { assertNameIsFree } from "./create-volume.js";
+import { endMaintenance } from "./end-maintenance.js";
 import type { Operation } from "./operation.js";
 import { resolveVolume } from "./resolve-volume.js";
 
@@ -38,9 +39,10 @@ export const createSnapshot: Operation<ParamsOf<typeof apiMethods.createSnapshot
   context,
 ) => {
   const { snapshot_lvolname: lvolname, origin_lvolid, origin_lvolname } = params;
-  const origin = await resolveVolume(tx, { lvolid: origin_lvolid, lvolname: origin_lvolname }, "origin_");
-  assertNoSnapshot(origin, "can't be the origin of another one");
+  const found = await resolveVolume(tx, { lvolid: origin_lvolid, lvolname: origin_lvolname }, "origin_");
+  assertNoSnapshot(found, "can't be the origin of another one");
   await assertNameIsFree(tx, lvolname);
+  const origin = await endMaintenance(tx, found, context);
   const isAttached = needsHead(origin);
   const capacity = snapshotCapacity(origin.capacity);
   if (capacity > MAX_CAPACITY)

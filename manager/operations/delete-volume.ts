@@ -5,7 +5,7 @@ import { assertNoSnapshots, isSnapshot } from "../domain/snapshot-rules.js";
 import { assertUnbound, nameVolume } from "../domain/volume-rules.js";
 import { recordChange } from "../store/events.js";
 import { membersOfVolume } from "../store/extents.js";
-import { cancelResyncsOfVolume, insertJob } from "../store/jobs.js";
+import { cancelOpenJobs, cancelResyncsOfVolume, insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import {
   attachmentOf,
@@ -15,9 +15,12 @@ import {
   type VolumeRow,
 } from "../store/volumes.js";
 import { dismissMember } from "./dismiss-member.js";
+import { endMaintenance } from "./end-maintenance.js";
 import { removeSnapshot } from "./end-snapshot.js";
 import type { Operation, OperationContext } from "./operation.js";
+import { readGrants } from "./read-attachment.js";
 import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
+import { revokeLater } from "./revoke-later.js";
 
 /**
  * Deletes a volume that is attached nowhere, or a snapshot. Space that may have been written is shredded before its next
@@ -27,12 +30,19 @@ import { resolveVolume, type VolumeRef } from "./resolve-volume.js";
  * @throws VasError EBUSY
  */
 export const deleteVolume: Operation<VolumeRef, number | undefined> = async (tx, ref, context) => {
-  const volume = await resolveVolume(tx, ref);
-  if (isSnapshot(volume)) return deleteSnapshot(tx, volume, context);
+  const found = await resolveVolume(tx, ref);
+  if (isSnapshot(found)) return deleteSnapshot(tx, found, context);
+  const volume = await endMaintenance(tx, found, context);
   assertUnbound(volume);
   assertNoSnapshots(volume, await snapshotsOf(tx, volume.lvolid));
   const gone = { now: context.now, result: "ECANCELED", last_error: "the volume was deleted" };
   await cancelResyncsOfVolume(tx, volume.lvolid, gone);
+  await cancelOpenJobs(tx, ["end-maintenance"], volume.lvolid, gone);
+  // A head that had it for maintenance is shut out before its turn to be shredded comes.
+  if (found.maintenance === 1) {
+    const servers = (await readGrants(tx, volume.lvolid)).map(({ ssvrid }) => ssvrid);
+    await revokeLater(tx, volume, servers);
+  }
   for (const member of await membersOfVolume(tx, volume.lvolid)) {
     await dismissMember(tx, member, volume.lvolid);
   }
@@ -51,7 +61,7 @@ async function deleteSnapshot(
     const what = snapshot.snapshot_status === SnapshotStatus.CREATING ? "created" : "deleted";
     throw new VasError("EBUSY", `snapshot ${snapshot.lvolname} is being ${what}`);
   }
-  const origin = await attachmentOf(tx, snapshot);
+  const origin = await endMaintenance(tx, await attachmentOf(tx, snapshot), context);
   const description = describeSnapshot(snapshot, origin);
   // What a head that is being fenced may still write is shut out by the revoke before the shred.
   if (origin.epoch_open === 0) {

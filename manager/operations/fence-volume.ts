@@ -3,6 +3,7 @@ import { describeBinding } from "../domain/job-descriptions.js";
 import { cancelOpenJobs, cancelResyncsOfVolume, findOpenJob, insertJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { moveBinding, type VolumeRow } from "../store/volumes.js";
+import { endMaintenance } from "./end-maintenance.js";
 import type { OperationContext } from "./operation.js";
 
 /**
@@ -16,6 +17,10 @@ export async function fenceVolume(
   context: OperationContext,
 ): Promise<void> {
   const { volume, reason } = fence;
+  if (volume.maintenance === 1) {
+    await endMaintenance(tx, volume, context);
+    return;
+  }
   if ((await findOpenJob(tx, "fence", volume.lvolid)) !== undefined) return;
   const gone = { now: context.now, result: "EHOSTDOWN", last_error: reason };
   await cancelOpenJobs(tx, ["attach", "detach"], volume.lvolid, gone);

@@ -2,6 +2,7 @@ import type { SnapshotNode, VolumeNode } from "../../shared/layout-tree.js";
 import type { VolumeInfo } from "../../shared/methods/manager-methods.js";
 import { SnapshotStatus } from "../../shared/states.js";
 import { isSnapshot, snapshotStatusName } from "../domain/snapshot-rules.js";
+import { shownBinding } from "../domain/volume-rules.js";
 import { allVolumes, attachmentOf, degradedVolumes, type VolumeRow } from "../store/volumes.js";
 import { readLayoutTree, readSnapshotTree, showTime } from "./layout-tree.js";
 import type { Operation } from "./operation.js";
@@ -30,8 +31,9 @@ export const listVolumes: Operation<VolumeRef, VolumeInfo[]> = async (tx, ref) =
   return chosen.map((volume) => {
     const origin = volume.origin_lvolid === null ? undefined : byId.get(volume.origin_lvolid);
     const attachment = origin ?? volume;
+    const binding = shownBinding(attachment);
     return {
-      hsvrid: attachment.hsvrid ?? 0,
+      hsvrid: binding.hsvrid ?? 0,
       lvolid: volume.lvolid,
       lvolname: volume.lvolname,
       redundancy: volume.redundancy,
@@ -42,8 +44,8 @@ export const listVolumes: Operation<VolumeRef, VolumeInfo[]> = async (tx, ref) =
         type: "snapshot",
       })),
       fault: volume.snapshot_lost === 1 || degraded.has(volume.lvolid),
-      bind_status: attachment.bind_status,
-      bind_event: attachment.bind_event,
+      bind_status: binding.bind_status,
+      bind_event: binding.bind_event,
       ctime: showTime(volume.ctime),
       bind_error: attachment.bind_error,
       snapshot_status: snapshotStatusName(volume),

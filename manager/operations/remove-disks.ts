@@ -2,6 +2,8 @@ import { assertCopiesMayGo } from "../domain/removal-rules.js";
 import { deleteDisks, goodCopiesOn, takeMembersOut } from "../store/disk-removal.js";
 import { cancelJobsOfDisks } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
+import { findVolume } from "../store/volumes.js";
+import { endMaintenance } from "./end-maintenance.js";
 import type { OperationContext } from "./operation.js";
 
 /**
@@ -18,9 +20,26 @@ export async function removeDisks(
 ): Promise<void> {
   const { what, pdskids } = removal;
   if (pdskids.length === 0) return;
+  await freeFromMaintenance(tx, pdskids, context);
   assertCopiesMayGo(what, await goodCopiesOn(tx, pdskids));
   const gone = { now: context.now, result: "ECANCELED", last_error: `${what} was deleted` };
   await cancelJobsOfDisks(tx, pdskids, gone);
   await takeMembersOut(tx, pdskids);
   await deleteDisks(tx, pdskids);
+}
+
+/** What a head uses only to bring copies in sync is free at once. */
+async function freeFromMaintenance(
+  tx: Tx,
+  pdskids: readonly number[],
+  context: OperationContext,
+): Promise<void> {
+  const copies = await goodCopiesOn(tx, pdskids);
+  const attachments = new Set(
+    copies.filter(({ maintenance }) => maintenance === 1).map((copy) => copy.attachment),
+  );
+  for (const lvolid of attachments) {
+    const volume = await findVolume(tx, lvolid);
+    if (volume !== undefined) await endMaintenance(tx, volume, context);
+  }
 }

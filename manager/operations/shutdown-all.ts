@@ -11,7 +11,8 @@ import {
   updateHeadServer,
   updateStorageServer,
 } from "../store/servers.js";
-import { allVolumes } from "../store/volumes.js";
+import { allVolumes, maintainedVolumes } from "../store/volumes.js";
+import { endMaintenance } from "./end-maintenance.js";
 import type { Operation } from "./operation.js";
 
 /**
@@ -25,6 +26,7 @@ export const shutdownAll: Operation<ParamsOf<typeof apiMethods.shutdownAll>, 0> 
   _params,
   context,
 ) => {
+  for (const volume of await maintainedVolumes(tx)) await endMaintenance(tx, volume, context);
   assertAllUnbound(await allVolumes(tx));
   // Not silent: the server check must not bring them back by hearing from them.
   for (const { hsvrid } of await allHeadServers(tx))

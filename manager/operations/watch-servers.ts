@@ -1,6 +1,7 @@
 import type { AgentAddress } from "../../shared/agent-address.js";
 import { showHeadServer, showStorageServer } from "../../shared/ids.js";
 import { FailureTarget, Priority } from "../../shared/states.js";
+import { priorityOfDisk, priorityOfServer } from "../domain/evacuation-rules.js";
 import { isUp } from "../domain/member-rules.js";
 import { listDisks, moveDisksOfServer, updateDisk } from "../store/disks.js";
 import { EventType, recordChange, recordEvent } from "../store/events.js";
@@ -14,6 +15,8 @@ import {
   updateHeadServer,
   updateStorageServer,
 } from "../store/servers.js";
+import { volumesOfHead } from "../store/volumes.js";
+import { endMaintenance } from "./end-maintenance.js";
 import type { Operation } from "./operation.js";
 
 /** A server that the server check asks. */
@@ -56,8 +59,10 @@ export const markSilent: Operation<ServerRef, void> = async (tx, { kind, id }, c
   const server = kind === "head" ? await findHeadServer(tx, id) : await findStorageServer(tx, id);
   if (server === undefined || !isUp(server.priority)) return;
   const change = { priority: Priority.OFFLINE, silent: 1 } as const;
-  if (kind === "head") await updateHeadServer(tx, id, change);
-  else {
+  if (kind === "head") {
+    await updateHeadServer(tx, id, change);
+    for (const volume of await volumesOfHead(tx, id)) await endMaintenance(tx, volume, context);
+  } else {
     await updateStorageServer(tx, id, change);
     await moveDisksOfServer(tx, id, [Priority.HIGH, Priority.LOW, Priority.EVACUATE], Priority.OFFLINE);
   }
@@ -84,10 +89,10 @@ export const markHeard: Operation<ServerRef, void> = async (tx, { kind, id }, co
   }
   const server = await findStorageServer(tx, id);
   if (server?.silent !== 1 || server.lost === 1) return;
-  await updateStorageServer(tx, id, { priority: Priority.HIGH, silent: 0 });
+  await updateStorageServer(tx, id, { priority: priorityOfServer(server), silent: 0 });
   for (const disk of await listDisks(tx, id)) {
     if (disk.priority !== Priority.OFFLINE) continue;
-    await updateDisk(tx, disk.pdskid, { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH });
+    await updateDisk(tx, disk.pdskid, { priority: priorityOfDisk(disk) });
   }
   await recordChange(tx, change, context);
 };

@@ -11,6 +11,9 @@ export interface GoodCopy {
   readonly lvolname: string;
   /** The head server of the attachment that the volume belongs to; null if it is detached. */
   readonly hsvrid: number | null;
+  /** The volume that is attached; that it is so for maintenance. */
+  readonly attachment: number;
+  readonly maintenance: 0 | 1;
   /** Good copies of the same mirror that stay, on disks and servers that nobody declared failed. */
   readonly others: number;
 }
@@ -25,6 +28,8 @@ export async function goodCopiesOn(tx: Tx, pdskids: readonly number[]): Promise<
     .leftJoin("volume as origin", "origin.lvolid", "volume.origin_lvolid")
     .select(["volume.lvolid", "volume.lvolname", others.as("others")])
     .select((of) => of.fn.coalesce("origin.hsvrid", "volume.hsvrid").as("hsvrid"))
+    .select((of) => of.fn.coalesce("origin.maintenance", "volume.maintenance").as("maintenance"))
+    .select((of) => of.fn.coalesce("origin.lvolid", "volume.lvolid").as("attachment"))
     .where("extent.pdskid", "in", pdskids)
     .where("extent.status", "in", [ALLOCATED, INSYNC])
     .orderBy("volume.lvolid")

@@ -11,6 +11,7 @@ import {
   finishUndo,
   giveUpAttach,
 } from "../../operations/end-attach.js";
+import { failMaintenance } from "../../operations/end-maintenance.js";
 import { JobGone, resultName } from "../../operations/held-job.js";
 import { type Attachment, readAttachment } from "../../operations/read-attachment.js";
 import type { JobRow } from "../../store/jobs.js";
@@ -22,7 +23,8 @@ const GRANT_PAUSE: Milliseconds = 500;
 
 /**
  * Attach: grants at the storage servers, then the volume process at the head. What fails before the head answers is
- * undone; an error that the head reports, at once or later, leaves the volume in ERROR, as the API says.
+ * undone; an error that the head reports, at once or later, leaves the volume in ERROR, as the API says. An attach for
+ * maintenance that fails ends the maintenance, in any case.
  */
 export const attach: Handler = async (job, tools) => {
   if (job.phase === "undo") return undo(job, tools);
@@ -36,14 +38,18 @@ export const attach: Handler = async (job, tools) => {
   } catch (error) {
     if (!(error instanceof VasError) || tools.signal.aborted) throw error;
     tools.log.warn({ err: error }, "attach failed and is undone");
+    if (isMaintenance(job)) return tools.executor.run(failMaintenance, { ...ref, error });
     return undo(await tools.executor.run(giveUpAttach, { ...ref, error }), tools);
   }
   if (refusal === undefined) await tools.executor.run(finishAttach, ref);
-  else await tools.executor.run(failAttach, { ...ref, error: refusal });
+  else
+    await tools.executor.run(isMaintenance(job) ? failMaintenance : failAttach, { ...ref, error: refusal });
 };
 
 interface AttachPayload {
   readonly epoch: number;
+  /** No user asked for it. */
+  readonly maintenance?: boolean;
   /** The head may have been told; only in the phase `undo`. */
   readonly served?: boolean;
   /** Why it was given up; only in the phase `undo`. */
@@ -52,6 +58,10 @@ interface AttachPayload {
 
 function payloadOf(job: JobRow): AttachPayload {
   return JSON.parse(job.payload) as AttachPayload;
+}
+
+function isMaintenance(job: JobRow): boolean {
+  return payloadOf(job).maintenance === true;
 }
 
 async function read(job: JobRow, tools: HandlerTools): Promise<Attachment> {
@@ -79,7 +89,9 @@ async function grant(job: JobRow, deadline: Milliseconds, tools: HandlerTools): 
     if (ssvrids.length === 0) return;
     const hopeful = attachment.grants.some(({ ssvrid, isUp }) => isUp && ssvrids.includes(ssvrid));
     if (!hopeful || clock.monotonic() >= patience) {
-      if (job.phase === "serve") throw new VasError("EHOSTDOWN", "a storage server can't be asked any more");
+      // For maintenance no copy is dropped that may be there in a moment.
+      if (job.phase === "serve" || (hopeful && isMaintenance(job)))
+        throw new VasError("EHOSTDOWN", "a storage server can't be asked any more");
       await executor.run(dropUnaskedMembers, { jobid: job.jobid, lvolid: job.subject, ssvrids });
       return;
     }
@@ -105,7 +117,8 @@ async function serve(
 ): Promise<VasError | undefined> {
   const { volume, tree, head } = await read(job, tools);
   if (head === undefined) throw new JobGone("the volume is not being attached any more");
-  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree };
+  const maintenance = isMaintenance(job) || undefined;
+  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree, maintenance };
   try {
     const report = await runAtHead({ head, method: "attachLogicalVolume", params, deadline }, tools);
     return report.status === EventStatus.DONE ? undefined : eventError(report);
@@ -134,7 +147,7 @@ async function undo(job: JobRow, tools: HandlerTools): Promise<void> {
   if (ssvrids.length > 0 && !confirmed)
     await tools.executor.run(dropUnaskedMembers, { ...ref, ssvrids, isFence: true });
   const error = new VasError(resultName(job.result) ?? "EIO", reason ?? job.last_error);
-  await tools.executor.run(finishUndo, { ...ref, error });
+  await tools.executor.run(finishUndo, { ...ref, error, unreached: ssvrids });
 }
 
 async function confirmDetached(
