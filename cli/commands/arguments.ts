@@ -55,6 +55,10 @@ export function parseWholeNumber(text: string): number {
   return Number(text);
 }
 
+/** What is said of a disk or server that is to be evacuated, or is not any more. */
+export const evacuationLine = (shown: string, cancel: boolean): string =>
+  cancel ? `${shown} stays in use` : `${shown} is being evacuated; "vas status" tells how far it is`;
+
 const priorityNames = new Map<number, string>(Object.entries(Priority).map(([name, value]) => [value, name]));
 
 export const showPriority = (priority: number): string => priorityNames.get(priority) ?? String(priority);

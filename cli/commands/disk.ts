@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { showDisk, showStorageServer } from "../../shared/ids.js";
 import type { DiskInfo } from "../../shared/methods/manager-methods.js";
 import type { Column } from "../table.js";
-import { parseId, parseWholeNumber, showPriority } from "./arguments.js";
+import { evacuationLine, parseId, parseWholeNumber, showPriority } from "./arguments.js";
 import { type MakeContext, show, showTable } from "./context.js";
 
 export const diskColumns: readonly Column<DiskInfo>[] = [
@@ -39,12 +39,23 @@ export function addDiskCommands(program: Command, makeContext: MakeContext): voi
 
   group
     .command("delete")
-    .description("forget a disk that is OFFLINE or FAULTY")
+    .description("forget a disk that is OFFLINE or FAULTY, or was evacuated")
     .argument("<id>", DISK, parseDisk)
     .action(async (pdskid: number) => {
       const context = makeContext();
       await context.client.call("deletePhysicalDisk", { pdskid });
       show(context, {}, () => [`deleted ${showDisk(pdskid)}`]);
+    });
+
+  group
+    .command("evacuate")
+    .description("have all copies on a disk made elsewhere, so that it can be deleted")
+    .argument("<id>", DISK, parseDisk)
+    .option("--cancel", "keep it in use after all")
+    .action(async (pdskid: number, { cancel = false }: { cancel?: boolean }) => {
+      const context = makeContext();
+      await context.client.call("evacuatePhysicalDisk", { pdskid, cancel });
+      show(context, {}, () => [evacuationLine(showDisk(pdskid), cancel)]);
     });
 
   group

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { showHeadServer, showStorageServer } from "../../shared/ids.js";
 import type { HeadServerInfo, StorageServerInfo } from "../../shared/methods/manager-methods.js";
 import { type Column, renderTable } from "../table.js";
-import { parseServerId, showPriority } from "./arguments.js";
+import { evacuationLine, parseId, parseServerId, showPriority } from "./arguments.js";
 import { type CommandContext, type MakeContext, show } from "./context.js";
 import { diskColumns } from "./disk.js";
 import { volumeColumns } from "./volume.js";
@@ -91,7 +91,18 @@ export function addServerCommands(program: Command, makeContext: MakeContext): v
   add("show", "show a server, and its volumes or disks")
     .argument(...id)
     .action((server: ServerId) => showServer(makeContext(), server));
-  add("delete", "forget a server that is OFFLINE or FAULTY; a storage server's disks with it")
+  add(
+    "delete",
+    "forget a server that is OFFLINE or FAULTY, or was evacuated; a storage server's disks with it",
+  )
     .argument(...id)
     .action((server: ServerId) => deleteServer(makeContext(), server));
+  add("evacuate", "have all copies on a storage server made elsewhere, so that it can be deleted")
+    .argument("<id>", "ssvr-XXXXXXXX or a number", (text) => parseId("ssvr", text))
+    .option("--cancel", "keep it in use after all")
+    .action(async (ssvrid: number, { cancel = false }: { cancel?: boolean }) => {
+      const context = makeContext();
+      await context.client.call("evacuateStorageServer", { ssvrid, cancel });
+      show(context, {}, () => [evacuationLine(showStorageServer(ssvrid), cancel)]);
+    });
 }

@@ -1,5 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { Priority, priorityName } from "../../shared/states.js";
+import { describeRemainder, isNothing, type Remainder } from "./evacuation-rules.js";
 import { type Binding, nameSome, nameVolume } from "./volume-rules.js";
 
 /** Pure rules: may a server or a disk be deleted, and if not, why. `what` names it: `disk pdsk-00000001`. */
@@ -8,22 +9,43 @@ function isOut(priority: Priority): boolean {
   return priority === Priority.OFFLINE || priority === Priority.FAULTY;
 }
 
-/** @throws VasError EBUSY unless the disk is out of use. */
-export function assertDiskIsOut(what: string, priority: Priority): void {
+/**
+ * @param left what is still on it, if it is being evacuated
+ * @throws VasError EBUSY unless the disk is out of use, or evacuated.
+ */
+export function assertDiskIsOut(what: string, priority: Priority, left: Remainder | undefined): void {
   if (isOut(priority)) return;
+  if (left !== undefined && priority === Priority.EVACUATE) {
+    assertEvacuated(what, left);
+    return;
+  }
   throw new VasError(
     "EBUSY",
     `${what} is ${priorityName(priority)}, and only an OFFLINE or FAULTY one can be deleted; report it as failed (notifyFailure), or stop its storage server`,
   );
 }
 
-/** @throws VasError EBUSY unless the server is out of use. */
-export function assertServerIsOut(what: string, priority: Priority): void {
+/**
+ * @param left what is still on its disks, if it is being evacuated
+ * @throws VasError EBUSY unless the server is out of use, or evacuated.
+ */
+export function assertServerIsOut(what: string, priority: Priority, left: Remainder | undefined): void {
   if (isOut(priority)) return;
+  if (left !== undefined && priority === Priority.EVACUATE) {
+    assertEvacuated(what, left);
+    return;
+  }
   throw new VasError(
     "EBUSY",
     `${what} is ${priorityName(priority)}, and only an OFFLINE or FAULTY one can be deleted; stop it, or report it as failed (notifyFailure)`,
   );
+}
+
+/** @throws VasError EBUSY */
+function assertEvacuated(what: string, left: Remainder): void {
+  if (isNothing(left)) return;
+  const sentence = `${what} is being evacuated: ${describeRemainder(left)}; try again when it is empty`;
+  throw new VasError("EBUSY", sentence);
 }
 
 /** @throws VasError EBUSY while volumes are attached to the head server, or being fenced from it. */

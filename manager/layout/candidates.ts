@@ -36,4 +36,6 @@ export interface Wish {
   /** Servers and zones of the members that it has. */
   readonly usedServers: ReadonlySet<StorageServerId>;
   readonly usedZones: ReadonlySet<string>;
+  /** Disks that hold an extent of it, also one that is out of use. */
+  readonly usedDisks: ReadonlySet<DiskId>;
 }

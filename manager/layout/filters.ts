@@ -23,6 +23,11 @@ export const serverIsUnused = {
   complaint: () => "has a member already",
 } satisfies Filter;
 
+export const diskIsUnused = {
+  keeps: (candidate, wish) => !wish.usedDisks.has(candidate.pdskid),
+  complaint: () => "disks hold a copy that is out of use",
+} satisfies Filter;
+
 export const hasFreeRun = {
   keeps: (candidate, wish) => candidate.free.some((run) => run.length >= wish.length),
   complaint: (_, wish) => `no free run of ${wish.length} GB`,
@@ -39,4 +44,10 @@ export const isUsable = (candidate: Candidate): boolean =>
   serverIsHigh.keeps(candidate) && diskIsHigh.keeps(candidate);
 
 /** What every member must satisfy, in the order in which a refusal is explained. */
-export const filters: readonly Filter[] = [serverIsHigh, diskIsHigh, serverIsUnused, hasFreeRun];
+export const filters: readonly Filter[] = [
+  serverIsHigh,
+  diskIsHigh,
+  serverIsUnused,
+  diskIsUnused,
+  hasFreeRun,
+];

@@ -3,15 +3,17 @@ import type { Gigabytes } from "../../shared/units.js";
 import type { Candidate, Place, Wish } from "./candidates.js";
 import { ClusterRoom } from "./cluster-room.js";
 import { explain } from "./explain.js";
-import { serverIsUnused, zoneIsUnused } from "./filters.js";
+import { diskIsUnused, serverIsUnused, zoneIsUnused } from "./filters.js";
 import { placeMirror } from "./place-mirror.js";
 import { proportional } from "./weights.js";
 
 /** A mirror that is to get one more member. */
 export interface ReplacementWish {
   readonly length: Gigabytes;
-  /** Of the members that stay. */
-  readonly members: readonly { readonly ssvrid: number; readonly zone: string }[];
+  /** Of the members that stay; without its zone, one that leaves as soon as the new one is filled. */
+  readonly members: readonly { readonly ssvrid: number; readonly zone: string | undefined }[];
+  /** Disks that hold another extent of the mirror, also one that is out of use: its head may know both. */
+  readonly disks: ReadonlySet<number>;
   readonly candidates: readonly Candidate[];
 }
 
@@ -20,13 +22,16 @@ export interface ReplacementWish {
  *
  * @throws VasError ENOSPC with why each server has no room.
  */
-export function planReplacement({ length, members, candidates }: ReplacementWish): Place {
+export function planReplacement({ length, members, disks, candidates }: ReplacementWish): Place {
   const wish: Wish = {
     length,
     usedServers: new Set(members.map((member) => member.ssvrid)),
-    usedZones: new Set(members.map((member) => member.zone)),
+    usedDisks: disks,
+    usedZones: new Set(members.flatMap(({ zone }) => zone ?? [])),
   };
-  const allowed = candidates.filter((disk) => serverIsUnused.keeps(disk, wish));
+  const allowed = candidates.filter(
+    (disk) => serverIsUnused.keeps(disk, wish) && diskIsUnused.keeps(disk, wish),
+  );
   const preferred = allowed.filter((disk) => zoneIsUnused.keeps(disk, wish));
   const place = bestPlace(preferred, length) ?? bestPlace(allowed, length);
   if (place !== undefined) return place;

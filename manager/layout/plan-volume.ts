@@ -79,7 +79,8 @@ function tryPlan(wish: VolumeWish, weights: readonly Weight[]): Attempt {
 }
 
 function noRoom({ capacity, redundancy, sizes, candidates }: VolumeWish, attempt: Attempt): VasError {
-  const smallest: Wish = { length: Math.min(...sizes), usedServers: new Set(), usedZones: new Set() };
+  const length = Math.min(...sizes);
+  const smallest: Wish = { length, usedServers: new Set(), usedZones: new Set(), usedDisks: new Set() };
   const copies = `${redundancy} copies of ${capacity} GB need`;
   const servers = `${copies} ${redundancy} storage servers with room`;
   const atFirst = countServersWithRoom(candidates, smallest);

@@ -80,6 +80,7 @@ export async function allocateVolume(
     bind_event: BindEvent.NONE,
     bind_error: "",
     hsvrid: null,
+    maintenance: 0,
     epoch: 0,
     epoch_open: 0,
     bind_number: 0,
@@ -99,6 +100,7 @@ export async function allocateVolume(
       length: mirror.length,
       version: 1,
       short: 0,
+      surplus: 0,
     })),
   );
   await insertExtents(tx, extents);

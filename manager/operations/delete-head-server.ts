@@ -22,7 +22,7 @@ export const deleteHeadServer: Operation<ParamsOf<typeof apiMethods.deleteHeadSe
   const head = await findHeadServer(tx, hsvrid);
   if (head === undefined) throw new VasError("ENOENT", `hsvrid: there is no head server ${hsvrid}`);
   const what = `head server ${showHeadServer(hsvrid)}`;
-  assertServerIsOut(what, head.priority);
+  assertServerIsOut(what, head.priority, undefined);
   assertNoVolumes(what, await volumesOfHead(tx, hsvrid));
   await deleteServer(tx, "head", hsvrid);
   await recordChange(

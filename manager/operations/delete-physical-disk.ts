@@ -5,12 +5,13 @@ import type { ParamsOf } from "../../shared/methods/method.js";
 import { FailureTarget } from "../../shared/states.js";
 import { assertDiskIsOut } from "../domain/removal-rules.js";
 import { findDisk } from "../store/disks.js";
+import { evacuatedDisks } from "../store/evacuations.js";
 import { recordChange } from "../store/events.js";
 import type { Operation } from "./operation.js";
 import { removeDisks } from "./remove-disks.js";
 
 /**
- * Deletes a disk that is out of use; its id is never used again.
+ * Deletes a disk that is out of use or evacuated; its id is never used again.
  *
  * @throws VasError ENOENT, EBUSY
  */
@@ -22,7 +23,8 @@ export const deletePhysicalDisk: Operation<ParamsOf<typeof apiMethods.deletePhys
   const disk = await findDisk(tx, pdskid);
   if (disk === undefined) throw new VasError("ENOENT", `pdskid: there is no disk ${pdskid}`);
   const what = `disk ${showDisk(pdskid)}`;
-  assertDiskIsOut(what, disk.priority);
+  const left = (await evacuatedDisks(tx)).find((row) => row.pdskid === pdskid);
+  assertDiskIsOut(what, disk.priority, left);
   await removeDisks(tx, { what, pdskids: [pdskid] }, context);
   await recordChange(
     tx,

@@ -1,8 +1,7 @@
 import { MemberStatus } from "../../shared/states.js";
-import { isUp } from "../domain/member-rules.js";
+import { isSoundInSync, surplusMembers } from "../domain/evacuation-rules.js";
 import { type MemberRow, membersOfAttachment, moveMember } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
-import { findStorageServer } from "../store/servers.js";
 import { findVolume, raiseMirrorVersion } from "../store/volumes.js";
 
 /**
@@ -26,17 +25,9 @@ export async function dropSurplusMembers(
   for (const [mirrorid, members] of mirrors) {
     const owner = await findVolume(tx, members[0]?.lvolid ?? 0);
     if (owner === undefined || members.length <= owner.redundancy) continue;
-    const sound: MemberRow[] = [];
-    for (const member of members) {
-      if (!unreached.includes(member.ssvrid) && (await isSound(tx, member))) sound.push(member);
-    }
-    const surplus = sound.slice(owner.redundancy);
+    const sound = members.filter((member) => !unreached.includes(member.ssvrid) && isSoundInSync(member));
+    const surplus = surplusMembers(sound, owner.redundancy);
     for (const { dextid } of surplus) await moveMember(tx, dextid, MemberStatus.INSYNC, MemberStatus.FAULTY);
     if (surplus.length > 0) await raiseMirrorVersion(tx, mirrorid);
   }
-}
-
-async function isSound(tx: Tx, member: MemberRow): Promise<boolean> {
-  const server = await findStorageServer(tx, member.ssvrid);
-  return server !== undefined && isUp(server.priority) && isUp(member.disk_priority) && member.lost === 0;
 }

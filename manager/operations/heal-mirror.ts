@@ -8,6 +8,7 @@ import {
   MemberStatus,
   Priority,
 } from "../../shared/states.js";
+import { isSoundInSync, surplusMembers } from "../domain/evacuation-rules.js";
 import { type HealingMember, planHealing } from "../domain/heal-mirror.js";
 import { describeMember } from "../domain/job-descriptions.js";
 import { isLive, isUp } from "../domain/member-rules.js";
@@ -21,6 +22,7 @@ import { cancelOpenJobs, insertJob, type JobRow, openJobsOf } from "../store/job
 import type { Tx } from "../store/open-store.js";
 import { takeIds } from "../store/sequences.js";
 import { allStorageServers, type StorageServerRow } from "../store/servers.js";
+import { heldResyncs } from "../store/steered-jobs.js";
 import {
   attachmentOf,
   clearShort,
@@ -29,6 +31,7 @@ import {
   type MirrorRow,
   raiseGrantVersion,
   raiseMirrorVersion,
+  setSurplus,
   type VolumeRow,
 } from "../store/volumes.js";
 import { dismissMember } from "./dismiss-member.js";
@@ -42,15 +45,18 @@ export interface HealingRequest {
   readonly mirrorid: number;
   /** Servers that have been silent for `replace_after`; empty while the brake is on. */
   readonly silentTooLong: ReadonlySet<number>;
-  /** Lengths of mirrors for which there was no room a moment ago: not looked for again in the same round. */
-  readonly noRoomFor?: ReadonlySet<number>;
+  /** Wishes for which there was no room a moment ago: not looked for again in the same round. */
+  readonly noRoomFor?: ReadonlySet<string>;
 }
 
 /** What was done, and what could not be: `noRoom` is the sentence of ENOSPC. */
 export interface HealingResult {
   readonly changed: boolean;
-  readonly length: number;
   readonly noRoom: string | undefined;
+  /** What there was no room for, as it goes into `noRoomFor`. */
+  readonly wish: string;
+  /** The volume whose attachment the mirror belongs to, if no user has it, and a head could bring copies in sync. */
+  readonly wantsHead: number | undefined;
 }
 
 /**
@@ -60,7 +66,7 @@ export interface HealingResult {
 export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, request, context) => {
   const mirror = await findMirror(tx, request.mirrorid);
   const volume = mirror && (await findVolume(tx, mirror.lvolid));
-  const nothing = { changed: false, length: 0, noRoom: undefined };
+  const nothing = { changed: false, noRoom: undefined, wish: "", wantsHead: undefined };
   if (mirror === undefined || volume === undefined) return nothing;
   if (isSnapshot(volume) && !isUsable(volume)) return nothing;
   const attachment = await attachmentOf(tx, volume);
@@ -84,7 +90,8 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const status = untouched ? MemberStatus.ALLOCATED : MemberStatus.SPARE;
   const givenUpNow = new Set(plan.giveUp);
   const placement = { volume, mirror, members, givenUp: givenUpNow, count: plan.place, servers, status };
-  const { placed, noRoom } = request.noRoomFor?.has(mirror.length)
+  const wish = describeWish(mirror, members);
+  const { placed, noRoom } = request.noRoomFor?.has(wish)
     ? { placed: 0, noRoom: undefined }
     : await placeMembers(tx, placement, context);
   // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
@@ -114,11 +121,24 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
     await raiseMirrorVersion(tx, mirror.mirrorid);
     await raiseGrantVersion(tx, attachment.lvolid);
   }
-  await noteRedundancy(tx, mirror, volume.redundancy);
-  const wanted = bound ? toBegin(members, rows(plan.resync), resyncs, placed > 0) : [];
-  await beginResyncs(tx, volume, wanted, context);
-  return { changed: changed || wanted.length > 0, length: mirror.length, noRoom };
+  await noteRedundancy(tx, mirror, volume.redundancy, placed > 0);
+  const held = await heldResyncs(tx, plan.resync, context.now - context.settings.cancel_hold * 1_000);
+  const possible = rows(plan.resync).filter(
+    (member) => !givenUp.includes(member) && !held.has(member.dextid),
+  );
+  const wanted = bound ? toBegin(members, possible, resyncs, placed > 0) : [];
+  const surplus = surplusMembers(members.filter(isSoundInSync), volume.redundancy);
+  const reason = surplus.length > 0 ? "to do without one that is not needed" : "to do without a lost copy";
+  await beginResyncs(tx, { volume, members: wanted, reason }, context);
+  const isFree = attachment.hsvrid === null || attachment.maintenance === 1;
+  const wantsHead = isFree && possible.length > 0 ? attachment.lvolid : undefined;
+  return { changed: changed || wanted.length > 0, noRoom, wish, wantsHead };
 };
+
+/** Mirrors of one length on the same disks ask for the same: where there is room for another member. */
+function describeWish({ length }: MirrorRow, members: readonly MemberRow[]): string {
+  return `${length} GB beside ${members.map(({ pdskid }) => pdskid).sort((a, b) => a - b)}`;
+}
 
 /**
  * Those that have no job yet. Of a mirror's INSYNC members one has a job at a time: they stand for the same work. None has one
@@ -135,11 +155,20 @@ function toBegin(
   return wanted.filter((member) => !resyncs.has(member.dextid) && (mayLetGo || !isInSync(member)));
 }
 
-/** What was taken from the mirror without a replacement has been replaced: it is found by its members alone again. */
-async function noteRedundancy(tx: Tx, { mirrorid, short }: MirrorRow, redundancy: number): Promise<void> {
-  if (short === 0) return;
-  const live = (await membersOfMirror(tx, mirrorid)).filter(isLive);
-  if (live.length >= redundancy) await clearShort(tx, mirrorid);
+/**
+ * What was taken from the mirror without a replacement has been replaced, or it has no more members than it should: it is
+ * found by its members alone again. One that is given a member beside as many as it should have is marked.
+ */
+async function noteRedundancy(
+  tx: Tx,
+  { mirrorid, short, surplus }: MirrorRow,
+  redundancy: number,
+  hasPlaced: boolean,
+): Promise<void> {
+  if (short === 0 && surplus === 0 && !hasPlaced) return;
+  const { length: live } = (await membersOfMirror(tx, mirrorid)).filter(isLive);
+  if (short === 1 && live >= redundancy) await clearShort(tx, mirrorid);
+  await setSurplus(tx, mirrorid, live > redundancy ? 1 : 0);
 }
 
 function assess(
@@ -158,6 +187,7 @@ function assess(
     ssvrid: member.ssvrid,
     status: member.status,
     reachable: serverUp && diskUp,
+    evacuating: member.evacuating === 1,
     lost: member.disk_priority === Priority.FAULTY ? "gone" : member.lost === 1 ? "failed" : isAway,
   };
 }
@@ -182,14 +212,16 @@ async function placeMembers(
   // FAULTY members are no members any more as far as D6 is concerned: their server may hold the replacement.
   const taken = members
     .filter((member) => member.status !== MemberStatus.FAULTY && !givenUp.has(member.dextid))
-    .map(({ ssvrid }) => ({ ssvrid, zone: servers.get(ssvrid)?.zone ?? "" }));
+    .map(({ ssvrid, evacuating }) => ({
+      ssvrid,
+      zone: evacuating === 1 ? undefined : (servers.get(ssvrid)?.zone ?? ""),
+    }));
   const disks = new Set(members.map((member) => member.pdskid));
   for (let placed = 0; placed < count; placed += 1) {
     let place: ReturnType<typeof planReplacement>;
     try {
-      // Not on a disk that holds another extent of the mirror, also one that is out of use: its head may know both.
-      const candidates = (await placementCandidates(tx)).filter(({ pdskid }) => !disks.has(pdskid));
-      place = planReplacement({ length: mirror.length, members: taken, candidates });
+      const candidates = await placementCandidates(tx);
+      place = planReplacement({ length: mirror.length, members: taken, disks, candidates });
     } catch (error) {
       if (error instanceof VasError && error.errno === "ENOSPC") return { placed, noRoom: error.sentence };
       throw error;
@@ -224,8 +256,11 @@ async function placeMembers(
 
 async function beginResyncs(
   tx: Tx,
-  volume: VolumeRow,
-  members: readonly MemberRow[],
+  {
+    volume,
+    members,
+    reason,
+  }: { readonly volume: VolumeRow; readonly members: readonly MemberRow[]; readonly reason: string },
   context: OperationContext,
 ): Promise<void> {
   for (const member of members) {
@@ -234,7 +269,7 @@ async function beginResyncs(
       kind: "resync",
       subject: member.dextid,
       payload: {},
-      description: member.status === MemberStatus.INSYNC ? `${what}, to do without a lost copy` : what,
+      description: member.status === MemberStatus.INSYNC ? `${what}, ${reason}` : what,
       now: context.now,
     });
   }

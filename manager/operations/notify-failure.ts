@@ -1,6 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { showDisk, showExtent, showHeadServer, showStorageServer } from "../../shared/ids.js";
-import { FailureTarget, Priority } from "../../shared/states.js";
+import { Evacuation, FailureTarget, Priority } from "../../shared/states.js";
 import { findDisk, moveDisksOfServer, updateDisk } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { findExtent } from "../store/extents.js";
@@ -84,7 +84,8 @@ async function failDisk(tx: Tx, pdskid: number, context: OperationContext): Prom
   const disk = await findDisk(tx, pdskid);
   if (disk === undefined) throw new VasError("ENOENT", `targetid: there is no disk ${showDisk(pdskid)}`);
   if (disk.priority === Priority.FAULTY) return;
-  await updateDisk(tx, pdskid, { priority: Priority.FAULTY });
+  // It never comes back, and what it held is replaced, not copied from it.
+  await updateDisk(tx, pdskid, { priority: Priority.FAULTY, evacuating: Evacuation.NONE });
   await record(
     tx,
     { target: FailureTarget.PDSK, targetid: pdskid },

@@ -1,11 +1,17 @@
+import { showDisk, showStorageServer } from "../../shared/ids.js";
 import type { ClusterStatus, JobInfo } from "../../shared/methods/manager-methods.js";
 import { BindStatus, JobStatus } from "../../shared/states.js";
+import { describeRemainder, isNothing } from "../domain/evacuation-rules.js";
 import { isUp } from "../domain/member-rules.js";
 import { isSnapshot } from "../domain/snapshot-rules.js";
+import { shownBinding } from "../domain/volume-rules.js";
 import { freeSpaceByDisk, listDisks, unshreddedByDisk } from "../store/disks.js";
+import { evacuatedDisks, evacuatedServers } from "../store/evacuations.js";
 import { type JobRow, openJobs } from "../store/jobs.js";
+import type { Tx } from "../store/open-store.js";
 import { allHeadServers, allStorageServers } from "../store/servers.js";
 import { allVolumes, degradedVolumes, type VolumeRow } from "../store/volumes.js";
+import { describeDifferences } from "./compare-mirror.js";
 import type { Operation } from "./operation.js";
 
 /** What the manager's processes know besides the state. */
@@ -18,7 +24,7 @@ export interface StatusSources {
 
 /** At most so many jobs are listed, the oldest first. */
 const MAX_JOBS = 200;
-/** At most so many volumes are named. */
+/** At most so many volumes are named, and so many differences of copies. */
 const MAX_NAMED = 20;
 
 /** Health at a glance. */
@@ -40,6 +46,10 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
   notices.push(...troubled.slice(0, MAX_NAMED));
   if (troubled.length > MAX_NAMED)
     notices.push(`${troubled.length - MAX_NAMED} more volumes are degraded or in error`);
+  const different = await describeDifferences(tx);
+  notices.push(...different.slice(0, MAX_NAMED));
+  if (different.length > MAX_NAMED)
+    notices.push(`the copies of ${different.length - MAX_NAMED} more GB differ`);
   const down = [
     [heads.length - up(heads), "head server"],
     [servers.length - up(servers), "storage server"],
@@ -48,14 +58,18 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
   for (const [count, what] of down)
     if (count > 0) notices.push(`${count} ${what}${count === 1 ? " is" : "s are"} down`);
 
+  // What a person asked for is no fault.
+  const healthy = notices.length === 0;
+  notices.push(...(await describeEvacuations(tx)));
+
   return {
     cluster: sources.cluster,
     serial: sources.serial,
-    healthy: notices.length === 0,
+    healthy,
     notices,
     volumes: {
       total: volumes.filter((volume) => !isSnapshot(volume)).length,
-      attached: volumes.filter((volume) => volume.bind_status === BindStatus.BOUND).length,
+      attached: volumes.filter((volume) => shownBinding(volume).bind_status === BindStatus.BOUND).length,
       degraded: degraded.size,
     },
     head_servers: { total: heads.length, up: up(heads) },
@@ -69,6 +83,21 @@ export const readClusterStatus: Operation<StatusSources, ClusterStatus> = async 
     jobs: jobs.slice(0, MAX_JOBS).map((job) => describeJob(job, sources)),
   };
 };
+
+async function describeEvacuations(tx: Tx): Promise<string[]> {
+  const disks = (await evacuatedDisks(tx)).map((row) => [`disk ${showDisk(row.pdskid)}`, row] as const);
+  const servers = (await evacuatedServers(tx)).map(
+    (row) => [`storage server ${showStorageServer(row.ssvrid)}`, row] as const,
+  );
+  const sentences = [...disks, ...servers].map(([what, left]) =>
+    isNothing(left)
+      ? `${what} is evacuated: it can be deleted`
+      : `${what} is being evacuated: ${describeRemainder(left)}`,
+  );
+  const omitted = sentences.length - MAX_NAMED;
+  if (omitted <= 0) return sentences;
+  return [...sentences.slice(0, MAX_NAMED), `${omitted} more are being evacuated`];
+}
 
 function describeTrouble(volume: VolumeRow, degraded: ReadonlySet<number>): string | undefined {
   const { lvolid, lvolname, bind_status, bind_error } = volume;

@@ -2,8 +2,9 @@ import { VasError } from "../../shared/errors.js";
 import { showDisk, showStorageServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
-import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
+import { Evacuation, FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
 import { SECTOR_BYTES, usableGigabytes } from "../../shared/units.js";
+import { priorityOfDisk } from "../domain/evacuation-rules.js";
 import { isUp } from "../domain/member-rules.js";
 import {
   type DiskRow,
@@ -73,9 +74,7 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
     sectors,
     capacity,
     nbd_port: params.nbd_port ?? disk.nbd_port,
-    ...(mayReturn(disk) && isUp(server.priority)
-      ? { priority: disk.bad_blocks > 0 ? Priority.LOW : Priority.HIGH }
-      : {}),
+    ...(mayReturn(disk) && isUp(server.priority) ? { priority: priorityOfDisk(disk) } : {}),
   };
   await updateDisk(tx, disk.pdskid, change);
   await recordDiskChange(tx, disk.pdskid, { before: disk, after: { ...disk, ...change } }, context);
@@ -137,6 +136,7 @@ async function insertNew(tx: Tx, params: Params, server: StorageServerRow, secto
     nbd_port: params.nbd_port ?? DEFAULT_NBD_PORT,
     generation: 0,
     bad_blocks: 0,
+    evacuating: Evacuation.NONE,
   });
   await addUnshredded(tx, pdskid, 0, capacity);
   return pdskid;

@@ -2,7 +2,8 @@ import { VasError } from "../../shared/errors.js";
 import { showStorageServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
 import type { ParamsOf } from "../../shared/methods/method.js";
-import { FailureTarget, Priority } from "../../shared/states.js";
+import { Evacuation, FailureTarget, Priority } from "../../shared/states.js";
+import { priorityOfServer } from "../domain/evacuation-rules.js";
 import { isUp } from "../domain/member-rules.js";
 import { recordChange } from "../store/events.js";
 import { takeIds } from "../store/sequences.js";
@@ -39,6 +40,7 @@ export const registerStorageServer: Operation<
       zone: params.zone ?? "",
       silent: 0,
       lost: 0,
+      evacuating: Evacuation.NONE,
     });
     await insertAddresses(tx, "storage", ssvrid, params.ip_data);
     const sentence = `storage server ${showStorageServer(ssvrid)} (${params.ip_data.join(", ")}) is registered`;
@@ -63,7 +65,7 @@ export const registerStorageServer: Operation<
   const about = { target: FailureTarget.SSVR, targetid: ssvrid, name };
   await recordServerReturn(tx, { ...about, before: server, boot_id: params.boot_id }, context);
   await updateStorageServer(tx, ssvrid, {
-    ...(isUp(server.priority) ? {} : { priority: Priority.HIGH }),
+    ...(isUp(server.priority) ? {} : { priority: priorityOfServer(server) }),
     port: params.port ?? server.port,
     boot_id: params.boot_id ?? null,
     zone: params.zone ?? server.zone,

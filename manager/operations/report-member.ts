@@ -2,12 +2,14 @@ import { VasError } from "../../shared/errors.js";
 import { showExtent, showMirror, showVolume } from "../../shared/ids.js";
 import type { MirrorState } from "../../shared/methods/manager-methods.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { isSoundInSync, surplusMembers } from "../domain/evacuation-rules.js";
 import { describeMember } from "../domain/job-descriptions.js";
-import { isLastGood } from "../domain/member-rules.js";
-import { assertOpenEpoch } from "../domain/volume-rules.js";
+import { isDeclaredLost, isLastGood } from "../domain/member-rules.js";
+import { assertOpenEpoch, nameVolume } from "../domain/volume-rules.js";
 import { EventType, recordEvent } from "../store/events.js";
 import { type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
 import type { Tx } from "../store/open-store.js";
+import { lostStorageServers } from "../store/servers.js";
 import {
   findMirror,
   findVolume,
@@ -30,6 +32,8 @@ export interface MemberReport extends MirrorRef {
 }
 
 interface OpenMirror {
+  /** The volume whose attachment it belongs to. */
+  readonly attachment: VolumeRow;
   readonly mirror: MirrorRow;
   /** The volume or snapshot that it is a part of. */
   readonly owner: VolumeRow;
@@ -50,7 +54,7 @@ async function openMirror(tx: Tx, ref: MirrorRef): Promise<OpenMirror> {
       `volume ${showVolume(ref.lvolid)} has no mirror ${showMirror(ref.mirrorid)}`,
     );
   }
-  return { mirror, owner, members: await membersOfMirror(tx, ref.mirrorid) };
+  return { attachment: volume, mirror, owner, members: await membersOfMirror(tx, ref.mirrorid) };
 }
 
 function memberOf(members: readonly MemberRow[], report: MemberReport): MemberRow {
@@ -70,6 +74,25 @@ function pastVersion(mirror: MirrorRow, report: MemberReport): VasError {
 }
 
 /**
+ * In an attachment for maintenance nobody writes, so that a copy that can't be reached has missed nothing (R2): it is no reason to
+ * give it up, but one to try another time, or at another head.
+ *
+ * @throws VasError ESTALE unless the copy is to leave anyhow; the process ends then, and the manager looks further.
+ */
+async function assertMayLeave(
+  tx: Tx,
+  member: MemberRow,
+  { attachment, owner, members }: OpenMirror,
+): Promise<void> {
+  if (attachment.maintenance === 0 || isDeclaredLost(member, await lostStorageServers(tx))) return;
+  if (surplusMembers(members.filter(isSoundInSync), owner.redundancy).includes(member)) return;
+  throw new VasError(
+    "ESTALE",
+    `extent ${showExtent(member.dextid)} is in sync, and ${nameVolume(attachment)} is only maintained: none is given up for that`,
+  );
+}
+
+/**
  * A member missed, or may have missed, a write. The version rises even if the status does not change: an in-sync
  * report that is still under way must not be accepted any more (R1).
  *
@@ -81,9 +104,11 @@ export const reportMemberFailure: Operation<MemberReport, { version: number }> =
   report,
   context,
 ) => {
-  const { mirror, owner, members } = await openMirror(tx, report);
+  const open = await openMirror(tx, report);
+  const { mirror, owner, members } = open;
   const member = memberOf(members, report);
   if (member.status === MemberStatus.INSYNC) {
+    await assertMayLeave(tx, member, open);
     if (report.version !== mirror.version) throw pastVersion(mirror, report);
     if (isLastGood(members, member.dextid)) {
       throw new VasError(
@@ -93,7 +118,11 @@ export const reportMemberFailure: Operation<MemberReport, { version: number }> =
     }
     await moveMember(tx, member.dextid, MemberStatus.INSYNC, MemberStatus.SPARE);
     const about = { target: FailureTarget.LVOL, targetid: member.dextid };
-    const sentence = `${describeMember(member, owner)} is out of sync: its head could not write it`;
+    const isUnneeded = surplusMembers(members.filter(isSoundInSync), owner.redundancy).includes(member);
+    const what = describeMember(member, owner);
+    const sentence = isUnneeded
+      ? `${what} is not used any more: its mirror has ${owner.redundancy} others`
+      : `${what} is out of sync: its head could not write it`;
     await recordEvent(tx, { ...about, event: EventType.ABNORMAL, sentence }, context);
   }
   return { version: await raiseMirrorVersion(tx, mirror.mirrorid) };

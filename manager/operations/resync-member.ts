@@ -2,6 +2,7 @@ import type { AgentAddress } from "../../shared/agent-address.js";
 import type { VasError } from "../../shared/errors.js";
 import type { ExtentNode } from "../../shared/layout-tree.js";
 import { BindEvent, BindStatus, JobStatus, MemberStatus } from "../../shared/states.js";
+import { isSoundInSync, surplusMembers } from "../domain/evacuation-rules.js";
 import { isDeclaredLost, leavingMembers } from "../domain/member-rules.js";
 import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { countFailure, findExtent, type MemberRow, membersOfMirror } from "../store/extents.js";
@@ -25,13 +26,13 @@ export interface ResyncPlan {
   /** The grant that the new member's server must hold first; undefined if the member is in sync, and has it. */
   readonly grant: ServerGrant | undefined;
   readonly add: ExtentNode;
-  /** A member that was declared lost, and that the head must stop using; undefined if there is none. */
+  /** A member that was declared lost, or is not needed, and that the head must stop using; undefined if there is none. */
   readonly remove: ExtentNode | undefined;
 }
 
 /**
- * A member that is in sync is resynced as long as its head uses a lost one: it is put in its own place, and the lost one is
- * left out.
+ * A member that is in sync is resynced as long as its head uses a lost one, or one that is not needed: it is put in its own
+ * place, and the other is left out.
  *
  * @returns `insync` if there is nothing left to do, undefined if the member, or what it was for, is gone.
  */
@@ -55,7 +56,12 @@ export const readResync: Operation<{ readonly dextid: number }, ResyncPlan | "in
   const members = await membersOfMirror(tx, mirror.mirrorid);
   const member = members.find((candidate) => candidate.dextid === dextid);
   if (head === undefined || member === undefined) return ended;
-  const remove = toRemove(members, member, await lostStorageServers(tx));
+  const lostServers = await lostStorageServers(tx);
+  const leaving = [
+    ...leavingMembers(members, lostServers),
+    ...surplusMembers(members.filter(isSoundInSync), owner.redundancy),
+  ];
+  const remove = toRemove(members, { member, leaving }, lostServers);
   if (isInSync && remove === undefined) return "insync";
   const grant = isInSync ? undefined : await grantOf(tx, volume.lvolid, member.ssvrid);
   if (!isInSync && grant === undefined) return undefined;
@@ -75,10 +81,11 @@ export const readResync: Operation<{ readonly dextid: number }, ResyncPlan | "in
 /** The first of the SPARE members takes the place of the first that leaves, and so on; any one removes the last, too. */
 function toRemove(
   members: readonly MemberRow[],
-  member: MemberRow,
+  of: { readonly member: MemberRow; readonly leaving: readonly MemberRow[] },
   lostServers: ReadonlySet<number>,
 ): MemberRow | undefined {
-  const leaving = leavingMembers(members, lostServers).filter(({ dextid }) => dextid !== member.dextid);
+  const { member } = of;
+  const leaving = of.leaving.filter(({ dextid }) => dextid !== member.dextid);
   const spares = members.filter(
     (other) => other.status === MemberStatus.SPARE && !isDeclaredLost(other, lostServers),
   );

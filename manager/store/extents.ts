@@ -12,6 +12,9 @@ export interface MemberRow extends ExtentRow {
   readonly ssvrid: number;
   readonly disk_priority: Priority;
   readonly nbd_port: number;
+  readonly server_priority: Priority;
+  /** Its disk or its server is being evacuated. */
+  readonly evacuating: 0 | 1;
 }
 
 export async function findExtent(tx: Tx, dextid: number): Promise<ExtentRow | undefined> {
@@ -23,8 +26,11 @@ export const memberQuery = (tx: Tx) =>
   tx
     .selectFrom("extent")
     .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
     .selectAll("extent")
     .select(["disk.ssvrid", "disk.priority as disk_priority", "disk.nbd_port"])
+    .select("storage_server.priority as server_priority")
+    .select(sql<0 | 1>`disk.evacuating <> 0 OR storage_server.evacuating <> 0`.as("evacuating"))
     .$narrowType<{ mirrorid: number }>();
 
 /** Members of one mirror, by id. */

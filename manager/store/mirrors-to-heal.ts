@@ -1,13 +1,13 @@
 import { sql } from "kysely";
-import { MemberStatus, Priority } from "../../shared/states.js";
+import { Evacuation, MemberStatus, Priority } from "../../shared/states.js";
 import type { Tx } from "./open-store.js";
 
-const { ALLOCATED, SPARE, FAULTY } = MemberStatus;
+const { SPARE, FAULTY } = MemberStatus;
+const { UNDER_WAY } = Evacuation;
 
 /**
- * Mirrors that may need healing: a member is out, or was declared failed, or is on a disk or server that is lost or silent;
- * or one is missing and can be placed, because the mirror has a head to fill it, or was never written to. What was shut down
- * is neither lost nor silent.
+ * Mirrors that may need healing: a member is out, or was declared failed, or is on a disk or server that is lost, silent or
+ * being evacuated; or there are more than there should be; or one is missing. What was shut down is neither lost nor silent.
  *
  * Each part uses an index, and what a partial one is about is literal, since the planner takes it for no parameter:
  * this is asked at each event, and must not look at every extent.
@@ -20,12 +20,12 @@ export const mirrorsToHealQuery = sql<{ readonly mirrorid: number }>`
   SELECT mirrorid FROM extent WHERE mirrorid IS NOT NULL AND pdskid IN (
     SELECT pdskid FROM disk JOIN storage_server ON storage_server.ssvrid = disk.ssvrid
     WHERE disk.priority IN (${Priority.OFFLINE}, ${Priority.FAULTY})
-      OR storage_server.priority IN (${Priority.OFFLINE}, ${Priority.FAULTY}) OR storage_server.lost = 1)
+      OR storage_server.priority IN (${Priority.OFFLINE}, ${Priority.FAULTY}) OR storage_server.lost = 1
+      OR disk.evacuating = ${UNDER_WAY} OR storage_server.evacuating = ${UNDER_WAY})
   UNION
-  SELECT mirrorid FROM mirror JOIN volume ON volume.lvolid = mirror.lvolid
-    LEFT JOIN volume AS origin ON origin.lvolid = volume.origin_lvolid
-  WHERE short = 1 AND (coalesce(origin.hsvrid, volume.hsvrid) IS NOT NULL OR NOT EXISTS (
-    SELECT 1 FROM extent WHERE extent.mirrorid = mirror.mirrorid AND extent.status <> ${ALLOCATED}))`;
+  SELECT mirrorid FROM mirror WHERE surplus = 1
+  UNION
+  SELECT mirrorid FROM mirror WHERE short = 1`;
 
 /** Their ids, in order. */
 export async function mirrorsToHeal(tx: Tx): Promise<number[]> {

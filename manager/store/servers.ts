@@ -124,5 +124,8 @@ export async function updateStorageServer(
 export async function deleteServer(tx: Tx, kind: ServerKind, id: number): Promise<void> {
   await tx.deleteFrom("server_address").where("kind", "=", kind).where("server_id", "=", id).execute();
   if (kind === "head") await tx.deleteFrom("head_server").where("hsvrid", "=", id).execute();
-  else await tx.deleteFrom("storage_server").where("ssvrid", "=", id).execute();
+  else {
+    await tx.deleteFrom("unrevoked").where("ssvrid", "=", id).execute();
+    await tx.deleteFrom("storage_server").where("ssvrid", "=", id).execute();
+  }
 }

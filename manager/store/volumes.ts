@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { MirrorRow, VolumeRow } from "../../schema/tables.js";
-import type { BindEvent, BindStatus, SnapshotStatus } from "../../shared/states.js";
+import { type BindEvent, type BindStatus, Priority, type SnapshotStatus } from "../../shared/states.js";
 import type { Tx } from "./open-store.js";
 
 export type { MirrorRow, VolumeRow };
@@ -73,6 +73,17 @@ export async function volumesOfHead(tx: Tx, hsvrid: number): Promise<VolumeRow[]
   return tx.selectFrom("volume").selectAll().where("hsvrid", "=", hsvrid).orderBy("lvolid").execute();
 }
 
+/** Volumes that are attached for maintenance, or on their way to that. */
+export async function maintainedVolumes(tx: Tx): Promise<VolumeRow[]> {
+  // A literal, because the planner takes a partial index for no parameter.
+  return tx
+    .selectFrom("volume")
+    .selectAll()
+    .where("maintenance", "=", sql.lit(1))
+    .orderBy("lvolid")
+    .execute();
+}
+
 export async function insertVolume(tx: Tx, row: VolumeRow): Promise<void> {
   await tx.insertInto("volume").values(row).execute();
 }
@@ -100,7 +111,10 @@ export async function moveBinding(
   from: Binding,
   change: Binding &
     Partial<
-      Pick<VolumeRow, "hsvrid" | "epoch" | "epoch_open" | "bind_number" | "grant_version" | "bind_error">
+      Pick<
+        VolumeRow,
+        "hsvrid" | "epoch" | "epoch_open" | "bind_number" | "grant_version" | "bind_error" | "maintenance"
+      >
     >,
 ): Promise<boolean> {
   const result = await tx
@@ -163,13 +177,31 @@ export async function clearShort(tx: Tx, mirrorid: number): Promise<void> {
   await tx.updateTable("mirror").set({ short: 0 }).where("mirrorid", "=", mirrorid).execute();
 }
 
-/** Ids of the volumes of which a member is neither INSYNC nor ALLOCATED, or is missing. */
+/** Whether a mirror has more members than it should have. */
+export async function setSurplus(tx: Tx, mirrorid: number, surplus: 0 | 1): Promise<void> {
+  await tx
+    .updateTable("mirror")
+    .set({ surplus })
+    .where("mirrorid", "=", mirrorid)
+    .where("surplus", "<>", surplus)
+    .execute();
+}
+
+/** Ids of the volumes of which a member is neither INSYNC nor ALLOCATED while there are too few others to rely on, or is missing. */
 export async function degradedVolumes(tx: Tx): Promise<Set<number>> {
   const out = tx
     .selectFrom("extent")
     .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
     .select("mirror.lvolid")
-    .where("extent.status", "in", [3, 4]);
+    .where("extent.status", "in", [3, 4])
+    .where(
+      sql<boolean>`mirror.surplus = 0 OR volume.redundancy > (
+        SELECT count(*) FROM extent AS good JOIN disk ON disk.pdskid = good.pdskid
+          JOIN storage_server ON storage_server.ssvrid = disk.ssvrid
+        WHERE good.mirrorid = mirror.mirrorid AND good.status IN (1, 2) AND good.lost = 0
+          AND disk.priority <> ${Priority.FAULTY} AND storage_server.lost = 0)`,
+    );
   // A literal, because the planner takes a partial index for no parameter.
   const short = tx.selectFrom("mirror").select("lvolid").where("short", "=", sql.lit(1));
   const rows = await out.union(short).execute();

@@ -20,10 +20,17 @@ beforeEach(async () => {
     const priority = Priority.HIGH;
     await tx
       .insertInto("storage_server")
-      .values({ ssvrid: 1, priority, port: 1, zone: "", silent: 0, lost: 0 })
+      .values({ ssvrid: 1, priority, port: 1, zone: "", silent: 0, lost: 0, evacuating: 0 })
       .execute();
     for (const pdskid of [1, 2, 3]) {
-      const rest = { ssvrid: 1, sectors: 1, nbd_port: 1, generation: 0, bad_blocks: 0 };
+      const rest = {
+        ssvrid: 1,
+        sectors: 1,
+        nbd_port: 1,
+        generation: 0,
+        bad_blocks: 0,
+        evacuating: 0,
+      } as const;
       await tx
         .insertInto("disk")
         .values({ pdskid, local_path: `/d${pdskid}`, capacity: CAPACITY, priority, ...rest })
@@ -44,6 +51,12 @@ test("taking from the middle leaves both sides, and returning it makes them one 
   ]);
   await store.transaction((tx) => returnRange(tx, 1, 10, 4));
   expect(await ranges([1])).toEqual([{ pdskid: 1, offset: 0, length: CAPACITY }]);
+});
+
+test("a range that is taken as a whole is there no more", async () => {
+  await store.transaction((tx) => takeRange(tx, 1, 10, 4));
+  await store.transaction((tx) => takeRange(tx, 1, 0, 10));
+  expect(await ranges([1])).toEqual([{ pdskid: 1, offset: 14, length: 10 }]);
 });
 
 test("a defect is not covered up: taking what is not free, returning what is free", async () => {

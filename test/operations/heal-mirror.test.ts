@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
+import { healMirrors } from "../../manager/jobs/reconcilers/heal-mirrors.js";
+import { Maintenance } from "../../manager/jobs/reconcilers/maintenance.js";
+import { Notices } from "../../manager/jobs/reconcilers/notices.js";
+import { SilenceWatch } from "../../manager/jobs/reconcilers/silence.js";
 import { beginDetach } from "../../manager/operations/begin-detach.js";
+import { createVolume } from "../../manager/operations/create-volume.js";
 import { finishDetach } from "../../manager/operations/end-detach.js";
 import { healMirror } from "../../manager/operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
@@ -9,6 +14,7 @@ import { markSilent } from "../../manager/operations/watch-servers.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
 import { type Attached, attachedVolume, statusesOf } from "./attached.js";
 import { nobody, placeOf, resyncAll } from "./heal-all.js";
+import { State } from "./state.js";
 
 const serverOf = async (volume: Attached, dextid: number): Promise<number> =>
   (await placeOf(volume, dextid)).ssvrid;
@@ -35,6 +41,8 @@ test("a lost server's member is replaced elsewhere, resynced, and its space is s
 
   await state.run(healMirror, { mirrorid, silentTooLong: nobody });
   expect([...(await statusesOf(state, lvolid)).keys()].sort()).toEqual([b, c, added].sort());
+  const left = state.store.db.selectFrom("extent").select("status").where("dextid", "=", a);
+  expect(await left.execute()).toEqual([{ status: MemberStatus.NEEDSHRED }]);
   expect(await state.findings()).toEqual([]);
 });
 
@@ -88,7 +96,9 @@ test("copies of a detached volume stay good while their servers are merely away"
   await detach(volume);
   for (const id of away) await state.run(markSilent, { kind: "storage", id });
   for (let round = 0; round < 3; round += 1) await state.run(healMirror, { mirrorid, silentTooLong: away });
-  expect([...(await statusesOf(state, lvolid)).values()]).toEqual([2, 2, 2]);
+  const { INSYNC, SPARE } = MemberStatus;
+  // Others are to take their places, but hold nothing yet.
+  expect([...(await statusesOf(state, lvolid)).values()]).toEqual([INSYNC, INSYNC, INSYNC, SPARE, SPARE]);
   expect(await state.findings()).toEqual([]);
 });
 
@@ -108,3 +118,25 @@ async function detach({ state, lvolid }: Attached): Promise<void> {
   const [job] = await state.claim("detach");
   await state.run(finishDetach, { jobid: job?.jobid ?? 0, lvolid });
 }
+
+test("a mirror for which there is no room keeps no other one from getting what it lacks", async () => {
+  const state = await State.open();
+  for (const number of [1, 2, 3]) await state.addServer(number, 4);
+  await state.run(createVolume, { lvolname: "wide", capacity: 1, redundancy: 3 });
+  const lvolid = await state.run(createVolume, { lvolname: "narrow", capacity: 1, redundancy: 2 });
+  const [dextid = 0] = [...(await statusesOf(state, lvolid)).keys()];
+  const { ssvrid } = await placeOf({ state, lvolid }, dextid);
+  await state.run(notifyFailure, { target: FailureTarget.SSVR, targetid: ssvrid });
+  const clock = { now: () => state.now, monotonic: () => state.now };
+  const silence = new SilenceWatch(clock, { replaceAfter: 100, maxSilent: 0 });
+  const maintenance = new Maintenance(clock, { delay: 0, maxPause: 1_000, alsoWanting: () => [] });
+  const notices = new Notices();
+  await healMirrors(state.executor, silence, notices, maintenance);
+  expect(notices.list()).toEqual([expect.stringContaining("copies wait for room: one more copy of 1 GB")]);
+  const servers: number[] = [];
+  for (const id of (await statusesOf(state, lvolid)).keys())
+    servers.push((await placeOf({ state, lvolid }, id)).ssvrid);
+  expect(servers).toHaveLength(2);
+  expect(servers).not.toContain(ssvrid);
+  expect(await state.findings()).toEqual([]);
+});

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { surplusMembers } from "../../manager/domain/evacuation-rules.js";
 import { type HealingMember, type HealingMirror, planHealing } from "../../manager/domain/heal-mirror.js";
 import { MemberStatus } from "../../shared/states.js";
 
@@ -12,6 +13,7 @@ const members = fc
       reachable: fc.boolean(),
       lost: fc.constantFrom("no", "silent", "away", "failed", "gone"),
       resyncing: fc.boolean(),
+      evacuating: fc.boolean(),
     }),
     { minLength: 1, maxLength: 5 },
   )
@@ -47,8 +49,10 @@ test("the last good copy is never taken, whatever became of its disk", () => {
 });
 
 test("an attached volume's good copies are its head's to drop", () => {
+  const attached = mirrors.map((mirror) => ({ ...mirror, bound: true }));
   fc.assert(
-    fc.property(mirrors, (mirror) => void expect(mirror.bound ? planHealing(mirror).drop : []).toEqual([])),
+    fc.property(attached, (mirror) => void expect(planHealing(mirror).drop).toEqual([])),
+    { numRuns: 1_000 },
   );
 });
 
@@ -91,8 +95,10 @@ test("a head is told to do without each lost copy while there is a sound one, by
   fc.assert(
     fc.property(mirrors, (mirror) => {
       const insync = mirror.members.filter(({ status }) => status === MemberStatus.INSYNC);
-      const leaving = insync.filter(({ lost }) => lost !== "no" && lost !== "silent");
       const sound = insync.filter(({ lost, reachable }) => lost === "no" && reachable);
+      const surplus = surplusMembers(sound, mirror.redundancy);
+      const leaving = [...insync.filter(({ lost }) => lost !== "no" && lost !== "silent"), ...surplus];
+      const staying = sound.filter((member) => !surplus.includes(member));
       const { resync } = planHealing(mirror);
       const letGo = insync.filter(({ dextid }) => resync.includes(dextid));
       const toCome = mirror.members.filter(
@@ -100,7 +106,40 @@ test("a head is told to do without each lost copy while there is a sound one, by
           status === MemberStatus.SPARE && !resyncing && resync.includes(dextid),
       );
       const isDue = mirror.bound && sound.length > 0 && toCome.length < leaving.length;
-      expect(letGo).toEqual(isDue ? sound.slice(0, 1) : []);
+      expect(letGo).toEqual(isDue ? staying.slice(0, 1) : []);
+    }),
+  );
+});
+
+test("a sound copy is taken from a mirror only if as many others as it should have stay, none of them to be evacuated", () => {
+  fc.assert(
+    fc.property(mirrors, (mirror) => {
+      const { drop } = planHealing(mirror);
+      const isSound = ({ status, lost, reachable }: HealingMember): boolean =>
+        status === MemberStatus.INSYNC && lost === "no" && reachable;
+      const sound = mirror.members.filter(isSound);
+      if (!sound.some(({ dextid }) => drop.includes(dextid))) return;
+      const staying = sound.filter(({ dextid }) => !drop.includes(dextid));
+      expect(staying.length).toBeGreaterThanOrEqual(mirror.redundancy);
+      expect(staying.some(({ evacuating }) => evacuating)).toBe(false);
+    }),
+  );
+});
+
+test("what is on its way is given up only while enough others are good or on their way, beside what is to be evacuated", () => {
+  fc.assert(
+    fc.property(mirrors, (mirror) => {
+      const { giveUpIfPlaced, missing } = planHealing(mirror);
+      const spare = mirror.members.filter(
+        ({ dextid, lost, evacuating }) => giveUpIfPlaced.includes(dextid) && lost === "no" && !evacuating,
+      );
+      if (spare.length === 0) return;
+      expect(missing).toBe(0);
+      const left = mirror.members.filter(
+        ({ dextid, status, lost, evacuating }) =>
+          status !== MemberStatus.FAULTY && lost === "no" && !evacuating && !giveUpIfPlaced.includes(dextid),
+      );
+      expect(left.length).toBeGreaterThanOrEqual(mirror.redundancy);
     }),
   );
 });
