@@ -12,7 +12,7 @@ export interface HandlerTools {
   readonly settings: Config["storage_manager"];
   readonly clock: Clock;
   readonly log: Log;
-  /** Aborted when the manager stops; the job then stays as it is, for the next one. */
+  /** Aborted when the manager stops, or the job is cancelled: it stays as it is, for the next one. */
   readonly signal: AbortSignal;
   /** Tells how far the job is, in percent, for `vas status`. */
   progress(percent: number): void;

@@ -32,6 +32,7 @@ export interface RunnerOptions {
  */
 export class JobRunner {
   readonly #running = new Map<number, Promise<void>>();
+  readonly #interrupts = new Map<number, AbortController>();
   readonly #progress = new Map<number, number>();
   readonly #waiters = new Set<Waiter>();
   readonly #stop = new AbortController();
@@ -72,6 +73,11 @@ export class JobRunner {
   /** Percent of a job that runs; -1 if its agent has not told. */
   progressOf(jobid: number): number {
     return this.#progress.get(jobid) ?? -1;
+  }
+
+  /** A job was taken from its handler, which need not find that out by itself. */
+  interrupt(jobid: number): void {
+    this.#interrupts.get(jobid)?.abort();
   }
 
   /**
@@ -118,30 +124,33 @@ export class JobRunner {
   }
 
   #begin(job: JobRow): void {
-    const work = this.#run(job)
+    const interrupt = new AbortController();
+    this.#interrupts.set(job.jobid, interrupt);
+    const work = this.#run(job, AbortSignal.any([this.#stop.signal, interrupt.signal]))
       .catch((error) => this.options.log.error({ err: error, job: job.jobid }, "a job could not be put back"))
       .finally(() => {
         this.#running.delete(job.jobid);
+        this.#interrupts.delete(job.jobid);
         this.#progress.delete(job.jobid);
         this.poke();
       });
     this.#running.set(job.jobid, work);
   }
 
-  async #run(job: JobRow): Promise<void> {
+  async #run(job: JobRow, signal: AbortSignal): Promise<void> {
     const { handlers, executor, log } = this.options;
     const handler = handlers[job.kind as JobKind];
     const tools: HandlerTools = {
       ...this.options.tools,
       executor,
       log: log.child({ job: job.jobid, kind: job.kind, subject: job.subject }),
-      signal: this.#stop.signal,
+      signal,
       progress: (percent) => this.#progress.set(job.jobid, percent),
     };
     try {
       await handler(job, tools);
     } catch (error) {
-      if (error instanceof JobGone || this.#stop.signal.aborted) return;
+      if (error instanceof JobGone || signal.aborted) return;
       if (error instanceof VasError) tools.log.warn({ err: error }, "attempt failed");
       else tools.log.error({ err: error }, "attempt failed by a defect");
       await this.#putBack(job, error instanceof VasError ? error.sentence : describeError(error));

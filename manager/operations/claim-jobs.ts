@@ -56,6 +56,8 @@ export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, Cla
   const room = { resync: max_resync_tasks, shred: max_shred_tasks, binding: MAX_BINDING_JOBS };
   const jobs: JobRow[] = [];
   for (const due of await dueJobs(tx, context.now, maxPause, LOOK_AHEAD)) {
+    // It was taken from a handler that has not noticed yet: two at once would both hold it.
+    if (running.has(due.jobid)) continue;
     const kind = slot(due.kind);
     const disk = `${due.kind} ${due.pdskid}`;
     if (count[kind] >= room[kind] || (due.pdskid !== null && busyDisks.has(disk))) continue;

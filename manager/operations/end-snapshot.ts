@@ -94,6 +94,23 @@ function isServed(origin: VolumeRow, epoch: number): boolean {
   );
 }
 
+/** From now on the head may have been told to end the snapshot: only its own word brings that back. */
+export const beginEndingSnapshot: Operation<SnapshotJob, void> = async (tx, { jobid }, context) => {
+  await assertHeld(tx, jobid, context);
+  await updateHeldJob(tx, jobid, context.serial, { phase: "serve" });
+};
+
+/**
+ * Part of an operation: a snapshot that was to be deleted, of which no head was told, stays as it was.
+ *
+ * @throws VasError EHOSTDOWN if its volume was attached anew since, without it
+ */
+export async function keepSnapshot(tx: Tx, job: JobRow): Promise<void> {
+  const snapshot = await findHeld(tx, { jobid: job.jobid, lvolid: job.subject }, SnapshotStatus.DELETING);
+  await assertStillServed(tx, snapshot, job);
+  await moveSnapshot(tx, job.subject, SnapshotStatus.DELETING, SnapshotStatus.READY);
+}
+
 /** The head has taken the snapshot, and keeps it. @throws VasError EIO if it could not be kept since */
 export const finishSnapshot: Operation<SnapshotJob, void> = async (tx, params, context) => {
   const snapshot = await findHeld(tx, params, SnapshotStatus.CREATING);

@@ -35,6 +35,20 @@ export async function endJob(tx: Tx, jobid: number, end: JobEnd, context: Operat
   if (!held) throw new JobGone(`job ${jobid} is not ours any more`);
 }
 
+/** What changes in a job that goes on to take back what it did. */
+export async function undoing(
+  tx: Tx,
+  job: JobRow,
+  { errno, sentence }: Pick<VasError, "errno" | "sentence">,
+): Promise<Pick<JobRow, "phase" | "eventid" | "result" | "last_error" | "payload">> {
+  const payload = JSON.stringify({
+    ...JSON.parse(job.payload),
+    served: job.phase === "serve",
+    reason: sentence,
+  });
+  return { phase: "undo", eventid: await takeEventId(tx), result: errno, last_error: sentence, payload };
+}
+
 /**
  * The work of a job that this manager runs is given up. The job goes on, under an event id of its own, to take back what it
  * did; the reason stays what it is, whatever the attempts to do so run into.
@@ -45,22 +59,11 @@ export async function endJob(tx: Tx, jobid: number, end: JobEnd, context: Operat
 export async function giveUpJob(
   tx: Tx,
   jobid: number,
-  { errno, sentence }: Pick<VasError, "errno" | "sentence">,
+  error: Pick<VasError, "errno" | "sentence">,
   context: OperationContext,
 ): Promise<JobRow> {
   const job = await assertHeld(tx, jobid, context);
-  const payload = JSON.stringify({
-    ...JSON.parse(job.payload),
-    served: job.phase === "serve",
-    reason: sentence,
-  });
-  const change = {
-    phase: "undo",
-    eventid: await takeEventId(tx),
-    result: errno,
-    last_error: sentence,
-    payload,
-  };
+  const change = await undoing(tx, job, error);
   await updateHeldJob(tx, jobid, context.serial, change);
   return { ...job, ...change };
 }

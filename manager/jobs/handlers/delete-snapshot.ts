@@ -1,6 +1,7 @@
 import { VasError } from "../../../shared/errors.js";
 import { EventStatus } from "../../../shared/states.js";
 import {
+  beginEndingSnapshot,
   finishSnapshotDeletion,
   readSnapshot,
   refuseSnapshotDeletion,
@@ -20,6 +21,7 @@ export const deleteSnapshot: Handler = async (job, tools) => {
   const plan = await tools.executor.runQuietly(readSnapshot, { lvolid: job.subject, epoch });
   if (plan === undefined) throw new JobGone("the snapshot is gone");
   const ref = { jobid: job.jobid, lvolid: job.subject };
+  await tools.executor.run(beginEndingSnapshot, ref);
   try {
     await endAtHead(job, plan, tools);
   } catch (error) {
