@@ -3,9 +3,10 @@ import { BindEvent, BindStatus, JobStatus } from "../../shared/states.js";
 import { type JobRow, updateHeldJob } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
 import { takeBindNumber } from "../store/sequences.js";
-import { closeEpoch, moveBinding } from "../store/volumes.js";
+import { closeEpoch, findVolume, moveBinding } from "../store/volumes.js";
 import { assertHeld, endJob, giveUpJob, JobGone } from "./held-job.js";
 import type { Operation } from "./operation.js";
+import { revokeLater } from "./revoke-later.js";
 
 /** How an attach ends: one arrow of the binding each. */
 const BINDING = { bind_status: BindStatus.UNBOUND, bind_event: BindEvent.BINDING } as const;
@@ -66,13 +67,23 @@ export const giveUpAttach: Operation<FailedAttach, JobRow> = async (tx, params, 
   return job;
 };
 
-/** No process of the epoch can write any more: the volume is free again. */
-export const finishUndo: Operation<FailedAttach, void> = async (tx, params, context) => {
+/**
+ * No process of the epoch can write any more: the volume is free again.
+ *
+ * @param params.unreached storage servers that could not be asked just now: they revoke the epoch later.
+ */
+export const finishUndo: Operation<FailedAttach & { readonly unreached?: readonly number[] }, void> = async (
+  tx,
+  params,
+  context,
+) => {
+  const volume = await findVolume(tx, params.lvolid);
   await leaveBinding(tx, params.lvolid, {
     bind_status: BindStatus.UNBOUND,
     bind_event: BindEvent.NONE,
     hsvrid: null,
     bind_error: params.error.message,
   });
+  if (volume !== undefined) await revokeLater(tx, volume, params.unreached ?? []);
   await endJob(tx, params.jobid, { status: JobStatus.FAILED, error: params.error }, context);
 };

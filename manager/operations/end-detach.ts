@@ -5,6 +5,7 @@ import { closeEpoch, findVolume, moveBinding } from "../store/volumes.js";
 import { dropSurplusMembers } from "./drop-surplus-members.js";
 import { assertHeld, endJob, JobGone } from "./held-job.js";
 import type { Operation } from "./operation.js";
+import { revokeLater } from "./revoke-later.js";
 
 /** How a detach ends, and a fence. */
 interface DetachJob {
@@ -22,7 +23,8 @@ export const closeDetached: Operation<DetachJob, void> = async (tx, params, cont
 /**
  * The volume is free: its head confirmed, or its epoch is revoked everywhere.
  *
- * @param params.unreached storage servers that could not be asked just now: their copies are none too many.
+ * @param params.unreached storage servers that could not be asked just now: their copies are none too many, and they revoke
+ * the epoch later.
  */
 export const finishDetach: Operation<DetachJob & { readonly unreached?: readonly number[] }, void> = async (
   tx,
@@ -42,6 +44,7 @@ export const finishDetach: Operation<DetachJob & { readonly unreached?: readonly
     epoch_open: 0,
   });
   await dropSurplusMembers(tx, params.lvolid, params.unreached ?? []);
+  await revokeLater(tx, volume, params.unreached ?? []);
   await endJob(tx, params.jobid, { status: JobStatus.DONE }, context);
 };
 

@@ -20,18 +20,22 @@ import { makeTestFolder, OWNER_TAG, ownIdentity } from "./orphans.js";
 import { TestServer } from "./test-server.js";
 import { waitUntil } from "./wait-until.js";
 
+type DiskFiles = Readonly<Record<string, readonly string[]>>;
+
 export type TestClusterOptions = Partial<
   Pick<
     ClusterOptions,
     "storageServers" | "headServers" | "disksPerServer" | "diskGb" | "manager" | "storage" | "head"
   >
 > & {
-  /** Disk files of servers that do not have their own ones, by the server's name: `storage-2`. */
-  readonly disks?: Readonly<Record<string, readonly string[]>>;
+  /** Disk files of servers that do not have their own ones, by the server's name: `storage-2`; or what makes them of the cluster's folder. */
+  readonly disks?: DiskFiles | ((folder: string) => DiskFiles);
   /** `namespaces`: each server in a network namespace of its own, so that links can be cut. Root only. */
   readonly network?: "loopback" | "namespaces";
   /** All calls between manager and agents pass a gate. On loopback only. */
   readonly gate?: boolean;
+  /** Storage servers that are added later, by the test. */
+  readonly absent?: readonly string[];
 };
 
 /** Short, so that a test sees within seconds what takes minutes in a data centre. */
@@ -72,7 +76,8 @@ function layOut(folder: string, addresses: string, options: TestClusterOptions):
     storage: { ...options.storage },
     head: { ...quickHead, ...options.head },
   });
-  return { ...plan, storage: plan.storage.map((server) => withDisks(server, options.disks?.[server.name])) };
+  const disks = typeof options.disks === "function" ? options.disks(folder) : options.disks;
+  return { ...plan, storage: plan.storage.map((server) => withDisks(server, disks?.[server.name])) };
 }
 
 function withDisks(plan: ServerPlan, disks: readonly string[] | undefined): ServerPlan {
@@ -94,6 +99,7 @@ export class TestCluster {
     plan: ClusterPlan,
     environment: NodeJS.ProcessEnv,
     private readonly between: Between,
+    private readonly absent: readonly string[],
   ) {
     const { network, gate } = between;
     const make = (server: ServerPlan): TestServer =>
@@ -124,7 +130,7 @@ export class TestCluster {
         ? await Network.create(join(folder, "network"), plans, environment)
         : undefined;
       const gate = options.gate === true ? await MessageGate.open(plans) : undefined;
-      return new TestCluster(folder, block, plan, environment, { network, gate });
+      return new TestCluster(folder, block, plan, environment, { network, gate }, options.absent ?? []);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       block.release();
@@ -156,7 +162,7 @@ export class TestCluster {
   async start(): Promise<void> {
     for (const server of this.servers) {
       server.prepare();
-      server.up();
+      if (!this.absent.includes(server.plan.name)) server.up();
     }
     await this.waitUntilUsable();
   }
@@ -180,10 +186,11 @@ export class TestCluster {
 
   /** Every server is registered and up, and every gigabyte is clean or in use. */
   async waitUntilUsable(): Promise<void> {
-    const disks = this.storage.reduce((sum, server) => sum + server.plan.disks.length, 0);
+    const there = this.storage.filter((server) => !this.absent.includes(server.plan.name));
+    const disks = there.reduce((sum, server) => sum + server.plan.disks.length, 0);
     await waitUntil("all servers are up and all disks are shredded", async () => {
       const { head_servers, storage_servers, disks: seen, capacity } = await this.status();
-      const up = head_servers.up === this.heads.length && storage_servers.up === this.storage.length;
+      const up = head_servers.up === this.heads.length && storage_servers.up === there.length;
       return up && seen.up === disks && capacity.unshredded === 0;
     });
   }
@@ -224,8 +231,8 @@ export class TestCluster {
   }
 
   /** What the manager finds wrong with its own state: nothing, or the test has found a defect. */
-  check(): Promise<readonly string[]> {
-    return this.api("checkState", {});
+  async check(): Promise<readonly string[]> {
+    return (await this.api("checkState", {})).findings;
   }
 
   /** The end of every log, for the report of a failed test. */

@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, expect } from "vitest";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import { TestCluster, type TestClusterOptions } from "./cluster.js";
+import { expectConsistent } from "./consistent.js";
 import { seed } from "./random-data.js";
 
 /**
@@ -26,7 +27,7 @@ export function shareCluster(options: TestClusterOptions = {}): () => TestCluste
   });
   afterAll(async () => {
     try {
-      expect(await cluster().check(), "what vas check finds after all tests").toEqual([]);
+      await expectConsistent(cluster());
     } finally {
       await shared?.destroy();
     }

@@ -11,7 +11,7 @@ import { eventError, runAtHead } from "../wait-for-event.js";
 /**
  * Detach: the head flushes and ends its process, then the epoch is revoked at the storage servers. With the head's
  * confirmation nothing of the epoch can write any more (R11), so a storage server that can't be asked now does not hold
- * it up: the grant of the next epoch closes this one there.
+ * it up: the grant of the next epoch closes this one there, and it is asked again when it is back.
  */
 export const detach: Handler = async (job, tools) => {
   const ref = { jobid: job.jobid, lvolid: job.subject };
