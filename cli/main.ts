@@ -13,6 +13,7 @@ import type { CommandContext } from "./commands/context.js";
 import { addDiskCommands } from "./commands/disk.js";
 import { addEventCommands } from "./commands/event.js";
 import { addFailureCommand } from "./commands/failure.js";
+import { addJobCommands } from "./commands/job.js";
 import { addLocalCommands } from "./commands/local.js";
 import { addServerCommands } from "./commands/server.js";
 import { addShutdownCommand } from "./commands/shutdown.js";
@@ -74,6 +75,7 @@ function buildProgram(): Command {
   addServerCommands(program, makeContext);
   addDiskCommands(program, makeContext);
   addEventCommands(program, makeContext);
+  addJobCommands(program, makeContext);
   addStatusCommand(program, makeContext);
   addCheckCommand(program, makeContext);
   addFailureCommand(program, makeContext);

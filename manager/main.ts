@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
 import { systemClock } from "../shared/clock.js";
-import { loadConfig } from "../shared/config.js";
+import { type Config, loadConfig } from "../shared/config.js";
 import { describeError } from "../shared/errors.js";
 import { createLog, type Log } from "../shared/log.js";
 import { managerAddress } from "../shared/own-addresses.js";
@@ -12,21 +12,27 @@ import { AgentsPort } from "./agents-port/agents-port.js";
 import type { CallServices } from "./api/call.js";
 import { createDoor } from "./api/door.js";
 import { createHandlers } from "./api/handlers.js";
+import { checkAgents } from "./jobs/check-agents.js";
 import { attach } from "./jobs/handlers/attach.js";
 import { createSnapshot } from "./jobs/handlers/create-snapshot.js";
 import { deleteSnapshot } from "./jobs/handlers/delete-snapshot.js";
 import { detach } from "./jobs/handlers/detach.js";
+import { endMaintenance } from "./jobs/handlers/end-maintenance.js";
 import { fence } from "./jobs/handlers/fence.js";
 import { resync } from "./jobs/handlers/resync.js";
 import { shred } from "./jobs/handlers/shred.js";
 import { Reconciler, runEvery, runPeriodically } from "./jobs/reconcile.js";
 import { checkServers } from "./jobs/reconcilers/check-servers.js";
+import { CopyComparer } from "./jobs/reconcilers/compare-copies.js";
 import { forgetEvents } from "./jobs/reconcilers/forget-events.js";
 import { healMirrors } from "./jobs/reconcilers/heal-mirrors.js";
 import { HeardServers } from "./jobs/reconcilers/heard-servers.js";
+import { Maintenance } from "./jobs/reconcilers/maintenance.js";
 import { Notices } from "./jobs/reconcilers/notices.js";
+import { revokeLeftovers } from "./jobs/reconcilers/revoke-leftovers.js";
 import { SilenceWatch } from "./jobs/reconcilers/silence.js";
 import { JobRunner } from "./jobs/runner.js";
+import { recordEvacuated } from "./operations/evacuate.js";
 import { Executor } from "./operations/operation.js";
 import { beginShreds } from "./operations/shred-extent.js";
 import { beginSerial } from "./store/cluster.js";
@@ -72,6 +78,7 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
       attach,
       detach,
       fence,
+      "end-maintenance": endMaintenance,
       resync,
       shred,
       "create-snapshot": createSnapshot,
@@ -87,14 +94,26 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     replaceAfter: settings.replace_after * 1_000,
     maxSilent: settings.max_silent_servers,
   });
+  const comparer = new CopyComparer({ executor, agents, clock: systemClock, log, signal: stopping.signal });
+  const maintenance = new Maintenance(systemClock, {
+    delay: settings.maintenance_delay * 1_000,
+    maxPause: settings.max_retry_pause * 1_000,
+    alsoWanting: () => comparer.wanting,
+  });
   const duties = [
-    { name: "heal mirrors", run: () => healMirrors(executor, silence, notices) },
+    { name: "heal mirrors", run: () => healMirrors(executor, silence, notices, maintenance) },
+    {
+      name: "evacuations",
+      run: async () => (await executor.runQuietly(recordEvacuated, {})) > 0,
+    },
     { name: "shred", run: async () => (await executor.runQuietly(beginShreds, {})) > 0 },
   ];
   const reconciler = new Reconciler(duties, settings.reconcile_interval * 1_000, log, () => runner.poke());
 
   const handlers = createHandlers({
+    checkAgents: () => checkAgents({ executor, agents, clock: systemClock, signal: stopping.signal }),
     onRegistered: (kind, id) => heard.note(kind, id),
+    onCancelled: (jobid) => runner.interrupt(jobid),
     attachDeadline: (settings.attach_timeout + settings.agent_timeout) * 1_000 + UNDO_MARGIN_MS,
     detachDeadline: (settings.detach_timeout + settings.agent_timeout) * 1_000,
     status: () => ({
@@ -127,6 +146,20 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
   };
   const periodic = [
     runEvery("server check", settings.server_check_interval * 1_000, () => checkServers(watch), log),
+    runEvery(
+      "revoke leftovers",
+      settings.reconcile_interval * 1_000,
+      () => revokeLeftovers({ executor, agents, log, signal: stopping.signal }),
+      log,
+    ),
+    runEvery(
+      "compare copies",
+      comparePeriod(settings),
+      async () => {
+        if (settings.compare_interval > 0) await comparer.run();
+      },
+      log,
+    ),
     runPeriodically("forget old events", FORGET_INTERVAL_S, () => forgetEvents(executor), log),
   ];
 
@@ -141,6 +174,11 @@ async function startManager(path: string | undefined): Promise<{ log: Log; stop:
     log.info("manager is down");
   };
   return { log, stop };
+}
+
+/** How often it is looked whose copies are due: often enough for the interval, and not at each round of the reconcilers. */
+function comparePeriod({ compare_interval, reconcile_interval }: Config["storage_manager"]): number {
+  return Math.max(reconcile_interval, Math.min(60, compare_interval / 100)) * 1_000;
 }
 
 function ownAddresses(): ReadonlySet<string> {

@@ -1,6 +1,7 @@
 import type {
   BindEvent,
   BindStatus,
+  Evacuation,
   JobStatus,
   MemberStatus,
   Priority,
@@ -41,6 +42,8 @@ export interface StorageServerRow {
   silent: 0 | 1;
   /** Declared lost by a person or a monitor: its members are replaced without waiting. */
   lost: 0 | 1;
+  /** A person wants everything of it elsewhere; kept while it is out of use. */
+  evacuating: Evacuation;
 }
 
 /** Data addresses of both kinds of servers; an address belongs to one server of a kind. */
@@ -65,6 +68,8 @@ export interface DiskRow {
   generation: number;
   /** Number of its rows of `bad_block`: with any, the disk comes back as LOW, not HIGH. */
   bad_blocks: number;
+  /** A person wants everything of it elsewhere; kept while it is out of use. */
+  evacuating: Evacuation;
 }
 
 /** A block, of the size of an extent unit, that was reported as bad. */
@@ -121,6 +126,8 @@ export interface VolumeRow {
   epoch_open: 0 | 1;
   /** Which attach of the cluster, counted from 1, made it BOUND; 0 if none has. */
   bind_number: number;
+  /** Nobody asked for this attachment: a head brings copies in sync meanwhile. Users are shown, and find, it detached. */
+  maintenance: 0 | 1;
   /** Version of the set of extents that the storage servers were, or must be, granted. */
   grant_version: number;
   /** The volume that this is a snapshot of; null for any other volume. */
@@ -142,6 +149,39 @@ export interface MirrorRow {
   version: number;
   /** Members were taken from it without a replacement; cleared when it has its redundancy of live members again. */
   short: 0 | 1;
+  /** It was given a member beside as many as it should have; cleared when it has no more than those. */
+  surplus: 0 | 1;
+}
+
+/**
+ * A storage server that could not be asked to revoke a closed epoch: asked again when it is back. It may hold a grant of
+ * the volume for that epoch or one before it until then.
+ */
+export interface UnrevokedRow {
+  ssvrid: number;
+  lvolid: number;
+  epoch: number;
+}
+
+/** How far the comparison of a mirror's copies is. */
+export interface ComparisonRow {
+  mirrorid: number;
+  /** GB of the mirror that the comparison under way has behind it; 0 if none is. */
+  position: number;
+  /** Wall-clock time at which the last one ended; 0 if none has. */
+  compared_at: number;
+}
+
+/** A gigabyte of a mirror whose copies were found to differ when it was compared last. */
+export interface DifferenceRow {
+  mirrorid: number;
+  gigabyte: number;
+  /** How many regions of it differ. */
+  regions: number;
+  /** The first byte of the mirror in it that is not the same on all copies. */
+  byte: number;
+  /** Extents with the same content there, a list for each content, as JSON. */
+  copies: string;
 }
 
 /** Work that the manager has to see through, written in the transaction that it follows from. */
@@ -195,6 +235,9 @@ export interface Database {
   extent: ExtentRow;
   volume: VolumeRow;
   mirror: MirrorRow;
+  unrevoked: UnrevokedRow;
+  comparison: ComparisonRow;
+  difference: DifferenceRow;
   job: JobRow;
   event: EventRow;
 }

@@ -14,6 +14,10 @@ export type Priority = (typeof Priority)[keyof typeof Priority];
 export const priorityName = (priority: Priority): string =>
   Object.entries(Priority).find(([, value]) => value === priority)?.[0] ?? String(priority);
 
+/** How far a person's wish to have everything of a disk or storage server elsewhere is. EMPTY: nothing is left, as was told. */
+export const Evacuation = { NONE: 0, UNDER_WAY: 1, EMPTY: 2 } as const;
+export type Evacuation = (typeof Evacuation)[keyof typeof Evacuation];
+
 /**
  * What a disk extent holds for its mirror. ALLOCATED: never written. INSYNC: the mirror's content. SPARE: to be
  * resynced. FAULTY: out of use, kept for its bitmap's sake until the mirror is whole again. NEEDSHRED: belongs to
@@ -103,11 +107,16 @@ export const transitions = {
     arrow(
       "INSYNC",
       "FAULTY",
-      "drop-surplus-members",
-      "the volume is detached and has more copies than it should",
+      "drop-surplus-members, heal-mirror",
+      "the volume is detached and has more copies than it should, or it was evacuated",
     ),
     arrow("SPARE", "INSYNC", "report-member", "its head copied what it lacked"),
-    arrow("SPARE", "FAULTY", "heal-mirror", "it will not come back, or another has taken its place"),
+    arrow(
+      "SPARE",
+      "FAULTY",
+      "heal-mirror",
+      "it will not come back, another has taken its place, or it is not needed",
+    ),
     arrow("INSYNC", "NEEDSHRED", "delete-volume, end-snapshot", "the volume or snapshot is deleted"),
     arrow("SPARE", "NEEDSHRED", "delete-volume, end-snapshot", "the volume or snapshot is deleted"),
     arrow(
@@ -140,48 +149,81 @@ export const transitions = {
     arrow("CREATING", "GONE", "end-snapshot", "it was undone"),
     arrow("READY", "DELETING", "delete-volume", "the volume is attached: its head ends the snapshot"),
     arrow("READY", "GONE", "delete-volume", "the volume is detached"),
-    arrow("DELETING", "READY", "end-snapshot", "a client uses it"),
+    arrow("DELETING", "READY", "end-snapshot, steer-job", "a client uses it, or its deletion was cancelled"),
     arrow("DELETING", "GONE", "end-snapshot", "no head uses it any more"),
   ],
   binding: [
     arrow("UNBOUND", "BINDING", "begin-attach", "attachLogicalVolume"),
+    arrow(
+      "UNBOUND",
+      "BINDING",
+      "begin-maintenance",
+      "its copies need a head; users are shown it UNBOUND until it ends",
+    ),
     arrow("BINDING", "BOUND", "end-attach", "the head serves the volume"),
+    arrow(
+      "BINDING",
+      "UNBOUND",
+      "end-maintenance",
+      "it was for maintenance, and failed, or a user wants the volume",
+    ),
+    arrow(
+      "BOUND",
+      "UNBOUND",
+      "end-maintenance",
+      "it was for maintenance, and nothing is left to do, or a user wants the volume",
+    ),
     arrow("BINDING", "ERROR", "end-attach", "the head reported an error; the epoch is closed"),
     arrow("BINDING", "UNBOUND", "end-attach", "the attach was undone and its epoch revoked"),
     arrow("BINDING", "UNBINDING", "fence-volume", "the head is fenced during the attach"),
     arrow("BOUND", "UNBINDING", "begin-detach, fence-volume", "detachLogicalVolume, or the head is fenced"),
     arrow("ERROR", "UNBINDING", "begin-detach, fence-volume", "detachLogicalVolume, or the head is fenced"),
-    arrow("UNBINDING", "BOUND", "end-detach", "the device is in use, or the head can't be asked"),
-    arrow("UNBINDING", "ERROR", "end-detach", "as before, after a failed attach"),
+    arrow(
+      "UNBINDING",
+      "BOUND",
+      "end-detach, steer-job",
+      "the device is in use, the head can't be asked, or it was cancelled",
+    ),
+    arrow("UNBINDING", "ERROR", "end-detach, steer-job", "as before, after a failed attach"),
     arrow("UNBINDING", "UNBOUND", "end-detach", "the head confirmed, or the epoch is revoked"),
   ],
   job: [
     arrow(
       "(new)",
       "PENDING",
-      "begin-attach, begin-detach, create-snapshot, delete-volume, fence-volume, heal-mirror, shred-extent",
+      "begin-attach, begin-detach, begin-maintenance, create-snapshot, delete-volume, end-maintenance, fence-volume, heal-mirror, shred-extent",
       "what follows from the commit",
     ),
     arrow("PENDING", "RUNNING", "claim-jobs", "its time has come and its limits allow it"),
-    arrow("RUNNING", "PENDING", "claim-jobs, resync-member", "an attempt failed, or its holder died"),
+    arrow(
+      "RUNNING",
+      "PENDING",
+      "claim-jobs, resync-member, steer-job",
+      "an attempt failed, its holder died, or a person gave it up",
+    ),
     arrow(
       "RUNNING",
       "DONE",
-      "end-attach, end-detach, end-snapshot, resync-member, shred-extent",
+      "end-attach, end-detach, end-maintenance, end-snapshot, resync-member, shred-extent",
       "it did what it was for",
     ),
-    arrow("RUNNING", "FAILED", "end-attach, end-detach, end-snapshot", "it was undone and says why"),
+    arrow(
+      "RUNNING",
+      "FAILED",
+      "end-attach, end-detach, end-maintenance, end-snapshot",
+      "it was undone and says why",
+    ),
     arrow(
       "PENDING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all",
-      "what it was for is gone",
+      "fence-volume, end-detach, end-maintenance, end-snapshot, heal-mirror, delete-volume, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all, steer-job",
+      "what it was for is gone, or a person cancelled it",
     ),
     arrow(
       "RUNNING",
       "CANCELED",
-      "fence-volume, end-detach, end-snapshot, heal-mirror, delete-volume, claim-jobs, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all",
-      "what it was for is gone",
+      "fence-volume, end-detach, end-maintenance, end-snapshot, heal-mirror, delete-volume, claim-jobs, shred-extent, delete-physical-disk, delete-storage-server, shutdown-all, steer-job",
+      "what it was for is gone, or a person cancelled it",
     ),
   ],
 } as const satisfies Record<string, readonly Transition[]>;

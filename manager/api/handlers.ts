@@ -13,10 +13,12 @@ import { deleteHeadServer } from "../operations/delete-head-server.js";
 import { deletePhysicalDisk } from "../operations/delete-physical-disk.js";
 import { deleteStorageServer } from "../operations/delete-storage-server.js";
 import { deleteVolume } from "../operations/delete-volume.js";
+import { evacuatePhysicalDisk, evacuateStorageServer } from "../operations/evacuate.js";
 import { notifyRebuildMirrorFinished, notifyShredFinished } from "../operations/hasten-job.js";
 import { resultName } from "../operations/held-job.js";
 import { listEvents } from "../operations/list-events.js";
 import { listHeadServers } from "../operations/list-head-servers.js";
+import { listJobs, showJob } from "../operations/list-jobs.js";
 import { listPhysicalDisks } from "../operations/list-physical-disks.js";
 import { listStorageServers } from "../operations/list-storage-servers.js";
 import { listVolumes, showVolume } from "../operations/list-volumes.js";
@@ -29,6 +31,7 @@ import { registerStorageServer } from "../operations/register-storage-server.js"
 import { getMirror, reportMemberFailure, reportMemberInSync } from "../operations/report-member.js";
 import { getSnapshots, reportSnapshotFailure } from "../operations/report-snapshot.js";
 import { shutdownAll } from "../operations/shutdown-all.js";
+import { cancelJob, retryWaitingJob } from "../operations/steer-job.js";
 import type { Call, JobOutcome } from "./call.js";
 
 type Methods = typeof managerMethods;
@@ -45,8 +48,15 @@ export interface HandlerOptions {
   readonly attachDeadline: Milliseconds;
   readonly detachDeadline: Milliseconds;
   readonly status: () => StatusSources;
+  /** Compares what the agents hold with the state. */
+  readonly checkAgents: () => Promise<{
+    readonly differences: readonly string[];
+    readonly not_compared: readonly string[];
+  }>;
   /** A server has registered: it is there. */
   readonly onRegistered: (kind: "head" | "storage", id: number) => void;
+  /** A job was cancelled: whoever runs it need not go on. */
+  readonly onCancelled: (jobid: number) => void;
 }
 
 /** What each method does: one operation, and for a long call the wait for its job. The API never retries. */
@@ -54,7 +64,9 @@ export function createHandlers({
   attachDeadline,
   detachDeadline,
   status,
+  checkAgents,
   onRegistered,
+  onCancelled,
 }: HandlerOptions): ManagerHandlers {
   return {
     registerHeadServer: async (params, call) => {
@@ -106,8 +118,22 @@ export function createHandlers({
     notifyRebuildMirrorFinished: (params, call) => call.change(notifyRebuildMirrorFinished, params),
     shutdownAll: (params, call) => call.change(shutdownAll, params),
 
+    evacuatePhysicalDisk: (params, call) => call.change(evacuatePhysicalDisk, params),
+    evacuateStorageServer: (params, call) => call.change(evacuateStorageServer, params),
+
+    listJobs: (params, call) => call.read(listJobs, { ...params, progressOf: status().progressOf }),
+    showJob: (params, call) => call.read(showJob, { ...params, progressOf: status().progressOf }),
+    cancelJob: async (params, call) => {
+      if (await call.change(cancelJob, params)) onCancelled(params.jobid);
+      return 0;
+    },
+    retryJob: (params, call) => call.change(retryWaitingJob, params),
+
     getClusterStatus: (_params, call) => call.read(readClusterStatus, status()),
-    checkState: (_params, call) => call.read(checkCluster, {}),
+    checkState: async (_params, call) => ({
+      findings: await call.read(checkCluster, {}),
+      ...(await checkAgents()),
+    }),
     identifyCluster: async (_params, call) => {
       const { cluster, serial } = status();
       return { cluster, serial, as_of: await call.read(countBinds, {}) };

@@ -75,6 +75,7 @@ const NOUNS: Readonly<Record<JobKind, string>> = {
   attach: "attach",
   detach: "detach",
   fence: "fence",
+  "end-maintenance": "end of maintenance",
   "create-snapshot": "creation",
   "delete-snapshot": "deletion",
   resync: "resync",

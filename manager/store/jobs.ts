@@ -11,6 +11,7 @@ export type JobKind =
   | "attach"
   | "detach"
   | "fence"
+  | "end-maintenance"
   | "create-snapshot"
   | "delete-snapshot"
   | "resync"
@@ -18,7 +19,7 @@ export type JobKind =
 
 export interface NewJob {
   readonly kind: JobKind;
-  /** lvolid of attach, detach, fence and of a snapshot's jobs (the snapshot's own); dextid of resync and shred. */
+  /** lvolid of attach, detach, fence, end-maintenance and of a snapshot's jobs (the snapshot's own); dextid of resync and shred. */
   readonly subject: number;
   readonly payload: object;
   /** What it is about, for people: completes "resync of …". */
@@ -251,17 +252,33 @@ export async function cancelResyncsOfVolume(tx: Tx, lvolid: number, end: JobCanc
     .set(canceled(end))
     .where("kind", "=", "resync")
     .where("status", "in", [JobStatus.PENDING, JobStatus.RUNNING])
-    .where("subject", "in", (query) =>
-      query
-        .selectFrom("extent")
-        .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
-        .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
-        .select("extent.dextid")
-        .where((test) =>
-          test.or([test("volume.lvolid", "=", lvolid), test("volume.origin_lvolid", "=", lvolid)]),
-        ),
-    )
+    .where("subject", "in", extentsOf(tx, lvolid))
     .execute();
+}
+
+/** How often each open resync of a member of a volume, or of one of its snapshots, has failed; 0 for one that runs. */
+export async function attemptsOfResyncs(tx: Tx, lvolid: number): Promise<number[]> {
+  const { PENDING, RUNNING } = JobStatus;
+  const rows = await tx
+    .selectFrom("job")
+    .select(["attempts", "status"])
+    .where("kind", "=", "resync")
+    .where("status", "in", [sql.lit(PENDING), sql.lit(RUNNING)])
+    .where("subject", "in", extentsOf(tx, lvolid))
+    .execute();
+  return rows.map(({ attempts, status }) => (status === RUNNING ? 0 : attempts));
+}
+
+/** All extents of a volume and its snapshots. */
+function extentsOf(tx: Tx, lvolid: number) {
+  return tx
+    .selectFrom("extent")
+    .innerJoin("mirror", "mirror.mirrorid", "extent.mirrorid")
+    .innerJoin("volume", "volume.lvolid", "mirror.lvolid")
+    .select("extent.dextid")
+    .where((test) =>
+      test.or([test("volume.lvolid", "=", lvolid), test("volume.origin_lvolid", "=", lvolid)]),
+    );
 }
 
 /** Running resyncs by the disk that is written; disks without any are absent. Of a member in sync nothing is copied. */

@@ -11,6 +11,7 @@ export type {
   EventInfo,
   HeadServerInfo,
   JobInfo,
+  JobState,
   MirrorState,
   SnapshotState,
   StorageServerInfo,

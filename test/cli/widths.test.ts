@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
 import { diskColumns } from "../../cli/commands/disk.js";
 import { eventColumns } from "../../cli/commands/event.js";
+import { jobColumns, jobLines } from "../../cli/commands/job.js";
 import { headColumns, storageColumns } from "../../cli/commands/server.js";
 import { snapshotColumns } from "../../cli/commands/snapshot.js";
 import { statusLines } from "../../cli/commands/status.js";
 import { memberColumns, memberRows, volumeColumns } from "../../cli/commands/volume.js";
 import { fold, foldEntry } from "../../cli/fold.js";
 import { renderTable, type Terminal } from "../../cli/table.js";
-import type { ClusterStatus } from "../../shared/methods/manager-methods.js";
+import type { ClusterStatus, JobState } from "../../shared/methods/manager-methods.js";
 import { JobStatus } from "../../shared/states.js";
 import { disks, events, headServers, LONG_NAME, layout, storageServers, volumes } from "./answers.js";
 
@@ -33,6 +34,19 @@ const status: ClusterStatus = {
   ],
 };
 
+const jobState: JobState = {
+  ...job,
+  jobid: 1_234_567,
+  kind: "create-snapshot",
+  subject: `volume ${LONG_NAME} (lvol-7fffffff) to hsvr-7fffffff`,
+  phase: "serve",
+  created: "2026-01-31T23:59:59",
+  finished: "",
+  age: 604_800,
+  next_in: 3_599,
+  result: "EHOSTDOWN",
+};
+
 const snapshots = volumes
   .filter(({ snapshot_status }) => snapshot_status !== "")
   .map((volume) => ({ ...volume, origin: LONG_NAME }));
@@ -46,6 +60,8 @@ const outputs: Readonly<Record<string, (terminal: Terminal) => string[]>> = {
   "server list, storage": (terminal) => renderTable(terminal, storageColumns, storageServers),
   "disk list": (terminal) => renderTable(terminal, diskColumns, disks),
   "event list": (terminal) => renderTable(terminal, eventColumns, events),
+  "job list": (terminal) => renderTable(terminal, jobColumns, [jobState]),
+  "job show": (terminal) => jobLines(terminal, jobState),
   status: (terminal) => statusLines(terminal, status),
 };
 

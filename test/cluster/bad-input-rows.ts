@@ -212,6 +212,15 @@ function rowsByMethod(known: Known): Partial<Record<ManagerMethodName, readonly 
       [{ mirrorid: 1, dexts: [{ dextid: 1, dext_status: 6 }] }, "EINVAL", "dext_status"],
       [{ mirrorid: NOBODY, dexts: [] }, "ENOENT", "mirror"],
     ],
+    evacuatePhysicalDisk: [...idRows("pdskid", "disk"), [{ pdskid: NOBODY, cancel: 1 }, "EINVAL", "cancel"]],
+    evacuateStorageServer: [
+      ...idRows("ssvrid", "storage server"),
+      [{ ssvrid: NOBODY, cancel: "true" }, "EINVAL", "cancel"],
+    ],
+    listJobs: [[{ all: 1 }, "EINVAL", "all"]],
+    showJob: idRows("jobid", "job"),
+    cancelJob: idRows("jobid", "job"),
+    retryJob: idRows("jobid", "job"),
     reportMemberFailure: reportRows(known),
     reportMemberInSync: reportRows(known),
     reportSnapshotFailure: [

@@ -46,3 +46,13 @@ export function readNextIds(cluster: TestCluster): NextIds {
     database.close();
   }
 }
+
+/** When the copies of mirrors were compared last, as of the last commit; the manager may run. */
+export function readComparisonTimes(cluster: TestCluster): number[] {
+  const database = new SqliteDatabase(pathOf(cluster), { readonly: true });
+  try {
+    return database.prepare("SELECT compared_at FROM comparison").pluck().all() as number[];
+  } finally {
+    database.close();
+  }
+}

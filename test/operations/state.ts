@@ -94,6 +94,9 @@ export class State {
   }
 
   async claimAll(): Promise<readonly JobRow[]> {
+    // Whoever put its job back has ended.
+    const waiting = await this.store.db.selectFrom("job").select("jobid").where("status", "=", 1).execute();
+    for (const { jobid } of waiting) this.claimed.delete(jobid);
     const { jobs } = await this.run(claimJobs, { running: this.claimed });
     for (const { jobid } of jobs) this.claimed.add(jobid);
     return jobs;

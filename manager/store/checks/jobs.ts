@@ -3,7 +3,7 @@ import { JobStatus } from "../../../shared/states.js";
 import type { Tx } from "../open-store.js";
 
 /** Jobs about a volume; all others are about an extent. */
-const ABOUT_VOLUMES = ["attach", "detach", "fence", "create-snapshot", "delete-snapshot"];
+const ABOUT_VOLUMES = ["attach", "detach", "fence", "end-maintenance", "create-snapshot", "delete-snapshot"];
 const ABOUT_EXTENTS = ["resync", "shred"];
 
 /** Open jobs are about something that exists. */

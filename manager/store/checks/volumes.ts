@@ -44,14 +44,14 @@ async function checkTiles(tx: Tx): Promise<string[]> {
 
 type BindingRow = Pick<
   VolumeRow,
-  "lvolid" | "bind_status" | "bind_event" | "hsvrid" | "epoch" | "epoch_open"
+  "lvolid" | "bind_status" | "bind_event" | "hsvrid" | "epoch" | "epoch_open" | "maintenance"
 >;
 
 /** The rows are few, one per volume, and the rules read better in code than in SQL. */
 async function checkBindings(tx: Tx): Promise<string[]> {
   const rows: BindingRow[] = await tx
     .selectFrom("volume")
-    .select(["lvolid", "bind_status", "bind_event", "hsvrid", "epoch", "epoch_open"])
+    .select(["lvolid", "bind_status", "bind_event", "hsvrid", "epoch", "epoch_open", "maintenance"])
     .orderBy("lvolid")
     .execute();
   return rows.flatMap((row) => bindingFaults(row).map((fault) => `${showVolume(row.lvolid)} ${fault}`));
@@ -64,6 +64,8 @@ function bindingFaults(row: BindingRow): string[] {
     faults.push(`is attached nowhere, but names ${showHeadServer(row.hsvrid)}`);
   if (!idle && row.hsvrid === null) faults.push("is attached, or on its way, but names no head server");
   if (row.hsvrid === null && row.epoch_open === 1) faults.push("is attached nowhere, but its epoch is open");
+  if (row.maintenance === 1 && (row.bind_event === BindEvent.UNBINDING || row.epoch_open === 0))
+    faults.push("is attached for maintenance, and on its way out of that");
   if (row.epoch === 0 && (!idle || row.epoch_open === 1))
     faults.push("was never attached, but its binding says otherwise");
   if (row.bind_event === BindEvent.BINDING && row.bind_status !== BindStatus.UNBOUND) {

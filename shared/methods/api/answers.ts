@@ -109,12 +109,24 @@ const jobInfo = z.strictObject({
 });
 export type JobInfo = Sent<z.infer<typeof jobInfo>>;
 
+export const jobState = z.strictObject({
+  ...jobInfo.shape,
+  status: int.min(1).max(5).describe("1 PENDING, 2 RUNNING, 3 DONE, 4 CANCELED, 5 FAILED"),
+  phase: z.string().describe("where in its work it is"),
+  created: time.describe("when it was made: UTC, as 2026-01-31T23:59:59"),
+  finished: z.string().describe("when it ended; empty if it has not"),
+  age: count.describe("seconds that it has taken, or took"),
+  next_in: int.min(-1).describe("seconds until its next attempt; -1 if it does not wait for one"),
+  result: z.string().describe("the errno by which it fails or has failed; empty if there is none"),
+});
+export type JobState = Sent<z.infer<typeof jobState>>;
+
 const upOfTotal = z.strictObject({ total: count.describe("all"), up: count.describe("in use") });
 
 export const clusterStatus = z.strictObject({
   cluster: z.string().describe("id of the cluster"),
   serial: count.describe("number of this start of the manager"),
-  healthy: z.boolean().describe("there are no notices"),
+  healthy: z.boolean().describe("there are no notices but of evacuations"),
   notices: z.array(z.string()).describe("what is wrong or under way, the gravest first"),
   volumes: z.strictObject({
     total: count.describe("all, without snapshots"),
@@ -132,6 +144,13 @@ export const clusterStatus = z.strictObject({
   jobs: z.array(jobInfo).describe("the first 200 that are under way"),
 });
 export type ClusterStatus = Sent<z.infer<typeof clusterStatus>>;
+
+export const checkedState = z.strictObject({
+  findings: z.array(z.string()).describe("rules that the manager's own state breaks"),
+  differences: z.array(z.string()).describe("what agents hold, and the state says otherwise"),
+  not_compared: z.array(z.string()).describe("servers and volumes that could not be compared, and why"),
+});
+export type CheckedState = Sent<z.infer<typeof checkedState>>;
 
 export const mirrorState = z.strictObject({
   version: count.describe("of the mirror's membership"),

@@ -88,12 +88,13 @@ export const registrationMethods = {
     },
   }),
   deletePhysicalDisk: method({
-    help: "Deletes a physical disk that is OFFLINE or FAULTY.",
+    help: "Deletes a physical disk that is OFFLINE or FAULTY, or was evacuated.",
     params: z.object({ pdskid: wireInt.describe("physical disk") }),
     result: nothing,
     errors: {
       ENOENT: "there is no such disk",
-      EBUSY: "it is neither OFFLINE nor FAULTY, holds a last good copy, or is in use by a head server",
+      EBUSY:
+        "it is neither OFFLINE nor FAULTY nor evacuated, holds a last good copy, or is in use by a head server",
     },
   }),
   deleteHeadServer: method({
@@ -106,12 +107,13 @@ export const registrationMethods = {
     },
   }),
   deleteStorageServer: method({
-    help: "Deletes a storage server that is OFFLINE or FAULTY, and its disks. If its agent still runs, it registers again, as a new one, and its disks are refused.",
+    help: "Deletes a storage server that is OFFLINE or FAULTY, or was evacuated, and its disks. If its agent still runs, it registers again, as a new one, and its disks are refused.",
     params: z.object({ ssvrid: wireInt.describe("storage server") }),
     result: nothing,
     errors: {
       ENOENT: "there is no such storage server",
-      EBUSY: "it is neither OFFLINE nor FAULTY, holds a last good copy, or is in use by a head server",
+      EBUSY:
+        "it is neither OFFLINE nor FAULTY nor evacuated, holds a last good copy, or is in use by a head server",
     },
   }),
 } as const;

@@ -11,8 +11,16 @@ import { attach } from "../../harness/volumes.js";
 import { waitUntil } from "../../harness/wait-until.js";
 import type { NamedVolume } from "./naming.js";
 
-/** Nothing but the calls of the tests, and what follows from them, changes anything: no server is taken for silent. */
-export const patient = { server_check_interval: 3600, replace_after: 3600, agent_timeout: 30 };
+/**
+ * Nothing but the calls of the tests, and what follows from them, changes anything: no server is taken for silent, and what is
+ * detached is left alone.
+ */
+export const patient = {
+  server_check_interval: 3600,
+  replace_after: 3600,
+  agent_timeout: 30,
+  maintenance_delay: 3600,
+};
 
 export function headOf(cluster: TestCluster, number = 1): TestServer {
   return cluster.heads[number - 1] as TestServer; // the cluster of the file has as many
