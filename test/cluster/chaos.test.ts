@@ -1,156 +1,123 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import type { TestCluster } from "../harness/cluster.js";
 import { seed } from "../harness/random-data.js";
-import { expectConsistent, useCluster } from "../harness/use-cluster.js";
-import { waitUntil } from "../harness/wait-until.js";
-import { differencesOf } from "./chaos/compare.js";
-import { bringUp, faults, type World } from "./chaos/faults.js";
+import { buildWorld } from "./chaos/build-world.js";
+import { faults } from "./chaos/faults.js";
+import { Figures } from "./chaos/figures.js";
+import { Journal } from "./chaos/journal.js";
+import { makePeace } from "./chaos/peace.js";
 import { Random } from "./chaos/random.js";
-import { VolumeUser } from "./chaos/user.js";
+import type { World } from "./chaos/world.js";
 
-/** Set VAS_FAULTS for a long run, and VAS_SEED to repeat one. */
-const COUNT = Number(process.env.VAS_FAULTS ?? 8);
-/** After so many faults everything is brought up, healed and compared. */
-const FAULTS_A_ROUND = 60;
-const AT_ONCE = 4;
-const HEALED_MS = 180_000;
-const ANSWERED_MS = 90_000;
+/** Set VAS_SECONDS, or VAS_FAULTS, for a long run, and VAS_SEED to repeat one. */
+const SECONDS = Number(process.env.VAS_SECONDS ?? 0);
+const COUNT = Number(process.env.VAS_FAULTS ?? (SECONDS > 0 ? Number.POSITIVE_INFINITY : 60));
+/** After so long everything is brought up, healed and compared. */
+const ROUND_MS = Number(process.env.VAS_ROUND_SECONDS ?? 900) * 1000;
+/** Faults under way at one time, besides those that take minutes. */
+const AT_ONCE = 6;
+/** Between the beginnings of two faults. */
+const GAP_MS = [100, 1700] as const;
+const LAST_FAULTS = 40;
 
-const VOLUMES = [
-  { name: "a", gigabytes: 2, redundancy: 2 },
-  { name: "b", gigabytes: 3, redundancy: 3 },
-  { name: "c", gigabytes: 1, redundancy: 2 },
-] as const;
+const command = `VAS_SEED=${seed} ${SECONDS > 0 ? `VAS_SECONDS=${SECONDS}` : `VAS_FAULTS=${COUNT}`} npx vitest run --config test/vitest.config.ts test/cluster/chaos.test.ts`;
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
 
 test(
-  "no acknowledged write is lost and nothing is stuck, whatever is killed, frozen, fenced or moved",
+  "no acknowledged write is lost, no snapshot changes and nothing is stuck, whatever fails at once",
   async () => {
-    const cluster = await useCluster({
-      storageServers: 5,
-      headServers: 2,
-      diskGb: 8,
-      manager: { replace_after: 6, attach_timeout: 15, detach_timeout: 6 },
-    });
-    const started = performance.now();
-    const notes: string[] = [];
-    const note = (text: string): void => {
-      notes.push(`${((performance.now() - started) / 1000).toFixed(2).padStart(8)} ${text}`);
-    };
-    const users = await Promise.all(VOLUMES.map((volume) => createUser(cluster, volume, note)));
-    const world: World = { cluster, users, busy: new Set(), note };
-    const random = new Random(seed, "faults");
+    const journal = new Journal();
+    const world = await buildWorld(seed, journal.note);
+    say(command);
+    const figures = new Figures(world, say);
+    const run = new Run(world, figures);
     try {
-      for (let left = COUNT; left > 0; left -= FAULTS_A_ROUND) {
-        await round(world, random, Math.min(left, FAULTS_A_ROUND));
-        expect(users.flatMap(({ violations }) => violations)).toEqual([]);
-      }
+      while (!run.isOver) await run.round();
+      expect(figures.excesses()).toEqual([]);
+      await expectNothingLeft(world);
+      say(figures.table(command));
     } catch (error) {
-      process.stderr.write(`VAS_SEED=${seed} VAS_FAULTS=${COUNT}\n${notes.join("\n")}\n`);
+      say(
+        [
+          `FAILED: ${String(error)}`,
+          ...world.users.flatMap(({ violations }) => violations.slice(0, 5)),
+          `The last faults before it:\n${journal.lastFaults(LAST_FAULTS).join("\n")}`,
+          figures.table(command).replace(/^ {2}stuck .*$/m, ""),
+          `Logs, notes and the manager's database are kept in ${journal.keep(world.cluster)}`,
+          `Again: ${command}`,
+        ].join("\n"),
+      );
       throw error;
     } finally {
-      for (const user of users) user.stop();
+      figures.end();
+      for (const user of world.users) user.stop();
     }
-    const totals = users.map(({ options, history }) => `${options.name} ${JSON.stringify(history.counts)}`);
-    process.stderr.write(`VAS_SEED=${seed} VAS_FAULTS=${COUNT}: ${totals.join(", ")}\n`);
   },
-  // A fault takes 1 to 2 s, and a round is followed by healing and comparing.
-  120_000 + COUNT * 15_000,
+  // Building it, and healing and comparing after each round, takes minutes.
+  1_800_000 + (SECONDS > 0 ? SECONDS * 2500 : COUNT * 15_000),
 );
 
-async function createUser(
-  cluster: TestCluster,
-  { name, gigabytes, redundancy }: (typeof VOLUMES)[number],
-  note: (text: string) => void,
-): Promise<VolumeUser> {
-  const lvolid = await cluster.api("createLogicalVolume", {
-    lvolname: name,
-    capacity: gigabytes,
-    redundancy,
-  });
-  return new VolumeUser({ cluster, seed, lvolid, name, gigabytes, note });
-}
+/** Rounds of faults, each followed by peace. */
+class Run {
+  readonly #random = new Random(seed, "faults");
+  #left = COUNT;
+  #facedMs = 0;
 
-/** Faults while the volumes are used, then peace, healing and the comparison of everything. */
-async function round(world: World, random: Random, count: number): Promise<void> {
-  const { cluster, users, note } = world;
-  await Promise.all(users.map((user) => user.connected()));
-  const using = Promise.all(users.map((user) => user.run()));
-  using.catch(() => undefined); // it is awaited below
-  await Promise.race([using, sequence(world, random, count)]);
+  constructor(
+    private readonly world: World,
+    private readonly figures: Figures,
+  ) {}
 
-  note("peace");
-  await restore(world);
-  note("all servers are up");
-  for (const user of users) user.hold();
-  await waitUntil("every request is answered", () => users.every(({ quiet }) => quiet), ANSWERED_MS);
-  note("every request is answered");
-  for (const user of users) user.stop();
-  await using;
-  // Only an attached volume heals.
-  await Promise.all(users.map((user) => user.connected()));
-  await waitUntilHealthy(cluster);
-  note("healthy");
-  await Promise.all(users.map((user) => user.verify()));
-  note("everything reads as it should");
-  for (const user of users) {
-    await user.close();
-    await waitUntil(`volume ${user.options.name} is detached`, async () => {
-      return (await cluster.api("detachLogicalVolume", { lvolid: user.options.lvolid })) === 0;
-    });
+  get isOver(): boolean {
+    return this.#left <= 0 || (SECONDS > 0 && this.#facedMs >= SECONDS * 1000);
   }
-  const whole = random.pick(users);
-  for (const user of users) {
-    const chosen = user === whole ? random.between(0, user.options.gigabytes - 1) : undefined;
-    expect(await differencesOf(cluster, user, chosen)).toEqual([]);
-  }
-  await expectConsistent(cluster);
-  note("the members are equal and the state is consistent");
-}
 
-async function sequence(world: World, random: Random, count: number): Promise<void> {
-  const active = new Set<Promise<void>>();
-  for (let done = 0; done < count; ) {
-    const course = random.weighted(faults)?.begin(world, random);
-    if (course !== undefined) {
-      done += 1;
-      const tracked: Promise<void> = course.finally(() => active.delete(tracked));
-      active.add(tracked);
+  async round(): Promise<void> {
+    const { users } = this.world;
+    await Promise.all(users.map(({ attachment }) => attachment.connected()));
+    this.figures.skip();
+    const using = Promise.all(users.map((user) => user.run()));
+    using.catch(() => undefined); // it is awaited below
+    await Promise.race([using, this.#faults()]);
+    await makePeace(this.world, using, say);
+    this.#expectNoViolation();
+  }
+
+  #expectNoViolation(): void {
+    expect(this.world.users.flatMap(({ violations }) => violations.slice(0, 5))).toEqual([]);
+  }
+
+  async #faults(): Promise<void> {
+    const began = performance.now();
+    const left = SECONDS > 0 ? SECONDS * 1000 - this.#facedMs : Number.POSITIVE_INFINITY;
+    const active = new Set<Promise<void>>();
+    const all = new Set<Promise<void>>();
+    while (this.#left > 0 && performance.now() - began < Math.min(left, ROUND_MS)) {
+      const fault = this.#random.weighted(faults);
+      const course = fault?.begin(this.world, this.#random);
+      if (fault !== undefined && course !== undefined) {
+        this.#left -= 1;
+        this.figures.count(fault.name);
+        for (const set of fault.isLong === true ? [all] : [all, active]) {
+          set.add(course);
+          course.finally(() => set.delete(course)).catch(() => undefined);
+        }
+        await pause(this.#random.between(...GAP_MS));
+      }
+      this.#expectNoViolation();
+      if (course === undefined || active.size >= AT_ONCE) await Promise.race([...active, pause(200)]);
     }
-    await pause(random.between(20, 800));
-    if (active.size >= AT_ONCE) await Promise.race(active);
+    this.#facedMs += performance.now() - began;
+    await Promise.all(all);
   }
-  await Promise.all(active);
 }
 
-/** Every server runs and is in use again. */
-async function restore({ cluster, note }: World): Promise<void> {
-  for (const server of cluster.servers) await bringUp(server, cluster);
-  await waitUntil(
-    "all servers are in use",
-    async () => {
-      const { head_servers, storage_servers, disks } = await cluster.status();
-      return [head_servers, storage_servers, disks].every(({ total, up }) => total === up);
-    },
-    40_000,
-  ).catch(async (error: unknown) => {
-    note(`not all servers are in use: ${JSON.stringify((await cluster.status()).notices)}`);
-    throw error;
-  });
-}
-
-async function waitUntilHealthy(cluster: TestCluster): Promise<void> {
-  try {
-    await waitUntil(
-      "the cluster is healthy",
-      async () => {
-        const { healthy, volumes } = await cluster.status();
-        return healthy && volumes.degraded === 0;
-      },
-      HEALED_MS,
-    );
-  } catch (error) {
-    const { notices, jobs } = await cluster.status();
-    throw new Error(`not healed: ${JSON.stringify({ notices, jobs })}`, { cause: error });
+/** Every server ends in order when it is told to, and none of its processes is left. */
+async function expectNothingLeft({ cluster }: World): Promise<void> {
+  for (const server of [...cluster.heads, ...cluster.storage, cluster.manager]) {
+    expect(await server.stop(20_000), `${server.plan.name} ends when it is told to`).toBe(true);
+    expect(server.processes()).toEqual([]);
   }
 }

@@ -1,15 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Bytes } from "../../shared/units.js";
 import { makeMountPoint } from "./mount-points.js";
 import { requireRoot } from "./require-root.js";
 
-/** A file system of a few MiB, gone when the test ends. The file of a disk in it can promise more than there is room for. */
+/** A file system with a bound, gone when the test ends. The file of a disk in it can promise more than there is room for. */
 export class SmallFileSystem {
   readonly folder: string;
 
-  constructor(size: Bytes) {
+  constructor(private readonly size: Bytes) {
     requireRoot("a small file system");
     this.folder = makeMountPoint();
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "vas-test", this.folder]);
@@ -32,6 +32,25 @@ export class SmallFileSystem {
   /** Gives the room back. */
   empty(): void {
     rmSync(this.#filler, { force: true });
+  }
+
+  /**
+   * Leaves no room without writing anything: for a file system that is too large to be filled.
+   *
+   * @throws Error if something was written just then
+   */
+  squeeze(): void {
+    const { blocks, bfree, bsize } = statfsSync(this.folder);
+    this.#resize((blocks - bfree) * bsize);
+  }
+
+  /** It is as large as it was made. */
+  unsqueeze(): void {
+    this.#resize(this.size);
+  }
+
+  #resize(size: Bytes): void {
+    execFileSync("mount", ["-o", `remount,size=${size}`, this.folder], { stdio: "ignore" });
   }
 
   get #filler(): string {

@@ -36,23 +36,26 @@ export async function expectSound(
   for (const { offset, data } of written) expect(await firstMismatch(client, offset, data)).toBeUndefined();
   await client.flush();
   for (const mirror of mirrorsOf(await cluster.api("showLogicalVolume", { lvolid }))) {
-    expect(await compareMembers(cluster, mirror, disk)).toBe("");
+    const contentOf = (path: string): string => (path === disk?.path ? disk.content : path);
+    expect(await compareMembers(cluster, mirror, contentOf)).toBe("");
   }
   await expectConsistent(cluster);
 }
 
-/** All bytes of all members. @returns where the first difference is; empty if there is none */
-async function compareMembers(
+/**
+ * All bytes of all members.
+ *
+ * @param contentOf where what is on a disk can be read, whatever the disk does
+ * @returns where the first difference is; empty if there is none
+ */
+export async function compareMembers(
   cluster: TestCluster,
   mirror: MirrorNode,
-  disk: FaultyDisk | undefined,
+  contentOf: (path: string) => string,
 ): Promise<string> {
   const members = await extentFiles(cluster, mirror.components);
   const length = String(members[0]?.place.dataLength ?? 0);
-  const files = members.flatMap(({ path, place }) => [
-    path === disk?.path ? disk.content : path,
-    String(place.dataStart),
-  ]);
+  const files = members.flatMap(({ path, place }) => [contentOf(path), String(place.dataStart)]);
   const { stdout, stderr } = await run("python3", [comparer, length, ...files]);
   return stdout + stderr;
 }

@@ -81,4 +81,28 @@ describe("what a volume may hold", () => {
       expect(history.endRead(history.beginRead(CELL, 1), data)).toHaveLength(1);
     }
   });
+
+  test("a snapshot holds what was acknowledged before it was asked for, and nothing begun after it was there", () => {
+    const settle = (seen: "before" | "during" | "after"): string[] => {
+      const history = new History(VOLUME);
+      const before = acknowledged(history);
+      const instant = history.beginRead(CELL, 1);
+      const during = acknowledged(history);
+      const until = history.now();
+      const after = acknowledged(history);
+      const { sequence } = { before, during, after }[seen];
+      return history.settle(instant, until, encodeCells(VOLUME, CELL, 1, sequence)).wrong;
+    };
+    expect(settle("before")).toEqual([]);
+    expect(settle("during")).toEqual([]);
+    expect(settle("after")).toHaveLength(1);
+  });
+
+  test("what was written long ago is forgotten, and told from what never was", () => {
+    const history = new History(VOLUME);
+    const old = acknowledged(history);
+    for (let count = 0; count < 20_000; count += 1) acknowledged(history);
+    expect(reading(history, old)[0]).toContain("replaced long ago");
+    expect(reading(history, { ...old, sequence: 50_000 })[0]).toContain("never was");
+  });
 });

@@ -1,8 +1,8 @@
 import { killAll } from "../../../cli/local/processes.js";
 import type { TestCluster } from "../../harness/cluster.js";
 import type { TestServer } from "../../harness/test-server.js";
-import { bringUp } from "../chaos/faults.js";
 import type { Random } from "../chaos/random.js";
+import { bringUp } from "../chaos/world.js";
 
 /** Kills processes of one server with SIGKILL. @returns what was killed. */
 export async function killSomething(cluster: TestCluster, random: Random): Promise<string> {

@@ -1,0 +1,141 @@
+import { writeFileSync } from "node:fs";
+import { confPath, renderConf } from "../../../cli/local/server.js";
+import type { TestCluster } from "../../harness/cluster.js";
+import type { SmallFileSystem } from "../../harness/full-disk.js";
+import type { TestServer } from "../../harness/test-server.js";
+import { waitUntil } from "../../harness/wait-until.js";
+import type { ChaosDisk } from "./disks.js";
+import type { Random } from "./random.js";
+import type { VolumeUser } from "./user.js";
+
+/** For so long after a disk failed, or seemed to, a last good copy may be refused. */
+const FAILURE_ECHO_MS = 90_000;
+
+/** What faults act on. What is under one fault is left alone by the others until that one is over. */
+export interface World {
+  readonly cluster: TestCluster;
+  readonly users: readonly VolumeUser[];
+  readonly disks: readonly ChaosDisk[];
+  /** Of the manager's database. */
+  readonly managerSpace: SmallFileSystem;
+  /** Of a disk, and of its storage server's state. */
+  readonly storageSpace: { readonly server: TestServer; readonly space: SmallFileSystem };
+  readonly busy: Set<unknown>;
+  readonly note: (text: string) => void;
+  readonly failures: Failures;
+}
+
+/** Whether volumes may answer that their disks have failed. */
+export class Failures {
+  #until = 0;
+  /** A disk fails, or a storage server seems to lose what was not flushed. */
+  readonly expect = (): void => {
+    this.#until = performance.now() + FAILURE_ECHO_MS;
+  };
+  readonly mayBe = (): boolean => performance.now() < this.#until;
+}
+
+/** A fault under way: takes what it needs at once, and resolves when all that it did is undone. */
+export type Course = Promise<void>;
+
+export interface Fault {
+  readonly name: string;
+  readonly weight: number;
+  /** It takes minutes, and does not keep others from beginning. */
+  readonly isLong?: boolean;
+  /** @returns undefined if it is not possible now: what it needs is under another fault */
+  readonly begin: (world: World, random: Random) => Course | undefined;
+}
+
+/** Of the harness: the configured member_timeout is 2 s, replace_after 6 s. */
+export const SHORT = [200, 1500] as const;
+export const LONG = [2500, 9000] as const;
+
+export function duration(random: Random): number {
+  return random.chance(0.6) ? random.between(...SHORT) : random.between(...LONG);
+}
+
+interface Kind<T> {
+  readonly name: string;
+  readonly weight: number;
+  readonly isLong?: boolean;
+  readonly things: (world: World) => readonly T[];
+  /** How it is called in the notes. */
+  readonly nameOf: (thing: T) => string;
+}
+
+/** A fault of one thing of a kind. */
+export function faultOf<T>(
+  { things, nameOf, ...kind }: Kind<T>,
+  work: (thing: T, world: World, random: Random) => Promise<void>,
+): Fault {
+  const begin = (world: World, random: Random): Course | undefined => {
+    const thing = random.pick(things(world).filter((candidate) => !world.busy.has(candidate)));
+    return (
+      thing && during(world, [thing], `${kind.name}: ${nameOf(thing)}`, () => work(thing, world, random))
+    );
+  };
+  return { ...kind, begin };
+}
+
+/** Takes things, does the work, and lets them go. */
+export async function during(
+  world: World,
+  things: readonly unknown[],
+  what: string,
+  work: () => Promise<void>,
+): Course {
+  for (const thing of things) world.busy.add(thing);
+  world.note(`fault ${what}`);
+  try {
+    await work();
+    world.note(`over  ${what}`);
+  } finally {
+    for (const thing of things) world.busy.delete(thing);
+  }
+}
+
+export const storage = ({ cluster }: World): readonly TestServer[] => cluster.storage;
+export const heads = ({ cluster }: World): readonly TestServer[] => cluster.heads;
+export const manager = ({ cluster }: World): readonly TestServer[] => [cluster.manager];
+
+export function ofServer(
+  name: string,
+  weight: number,
+  things: (world: World) => readonly TestServer[],
+  work: (server: TestServer, world: World, random: Random) => Promise<void>,
+): Fault {
+  return faultOf({ name, weight, things, nameOf: ({ plan }) => plan.name }, work);
+}
+
+/** Starts the control process if none lives, and waits until it answers. */
+export async function bringUp(server: TestServer, cluster: TestCluster): Promise<void> {
+  server.thaw();
+  if (server.control().length === 0) server.up();
+  if (server === cluster.manager) await waitUntil("the manager answers", () => cluster.status());
+  else await server.waitUntilAnswers();
+}
+
+/** Kills the control process, if it lives, and starts it anew: it registers as one that starts. */
+export async function restartControl(server: TestServer, world: World): Promise<void> {
+  server.thaw();
+  await server.killControl();
+  await bringUp(server, world.cluster);
+}
+
+/** From its next start on the server is one that was booted anew. */
+export function giveBootId({ plan }: TestServer, random: Random): void {
+  const section = plan.kind === "head" ? "hsvr_agent" : "ssvr_agent";
+  const settings = { ...plan.conf[section], boot_id: `boot-${random.between(1, 1_000_000)}` };
+  writeFileSync(confPath(plan), renderConf({ ...plan.conf, [section]: settings }));
+}
+
+export function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}
