@@ -90,6 +90,50 @@ describe("reports of a head about its members", () => {
     await expect(volume.state.run(reportMemberFailure, first)).resolves.toHaveProperty("version");
   });
 
+  test("a report whose answer is lost again and again drops its member once, and nobody else", async () => {
+    const volume = await attachedVolume();
+    const [a, b, c] = volume.dextids;
+    const first = report(volume, a, await versionOf(volume));
+    const answers = [];
+    for (let time = 0; time < 3; time += 1)
+      answers.push((await volume.state.run(reportMemberFailure, first)).version);
+    // The head goes on with the last one, which it has heard; an earlier one that arrives now is of no use to anybody.
+    expect(answers).toEqual([...answers].sort((one, other) => one - other));
+    const statuses = await statusesOf(volume.state, volume.lvolid);
+    expect([a, b, c].map((dextid) => statuses.get(dextid))).toEqual([
+      MemberStatus.SPARE,
+      MemberStatus.INSYNC,
+      MemberStatus.INSYNC,
+    ]);
+  });
+
+  test("of two members that fail at the same time, the one whose report was overtaken is dropped when it is repeated", async () => {
+    const volume = await attachedVolume();
+    const { state, lvolid } = volume;
+    const [a, b, c] = volume.dextids;
+    const version = await versionOf(volume);
+    await state.run(reportMemberFailure, report(volume, b, version));
+    const overtaken = state.run(reportMemberFailure, report(volume, a, version));
+    await expect(overtaken).rejects.toMatchObject({ errno: "EAGAIN" });
+    expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.INSYNC);
+    await state.run(reportMemberFailure, report(volume, a, await versionOf(volume)));
+    const statuses = await statusesOf(state, lvolid);
+    expect([a, b, c].filter((dextid) => statuses.get(dextid) === MemberStatus.INSYNC)).toEqual([c]);
+  });
+
+  test("an in-sync report from before another member's failure is refused, also if that failure was of another member", async () => {
+    const volume = await attachedVolume();
+    const [a, b] = volume.dextids;
+    const { version } = await volume.state.run(
+      reportMemberFailure,
+      report(volume, a, await versionOf(volume)),
+    );
+    const heldUp = report(volume, a, version);
+    await volume.state.run(reportMemberFailure, report(volume, b, version));
+    await expect(volume.state.run(reportMemberInSync, heldUp)).rejects.toMatchObject({ errno: "EAGAIN" });
+    expect((await statusesOf(volume.state, volume.lvolid)).get(a)).toBe(MemberStatus.SPARE);
+  });
+
   test("another epoch's reports are refused, and after a fence this one's too", async () => {
     const volume = await attachedVolume();
     const [a] = volume.dextids;

@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
 import { shredOrder } from "../../manager/domain/shred-order.js";
+import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { cancelHeldJob, readJob, retryJob } from "../../manager/operations/claim-jobs.js";
+import { createVolume } from "../../manager/operations/create-volume.js";
 import { deleteVolume } from "../../manager/operations/delete-volume.js";
+import { finishUndo, giveUpAttach } from "../../manager/operations/end-attach.js";
 import { registerPhysicalDisk } from "../../manager/operations/register-physical-disk.js";
 import { registerStorageServer } from "../../manager/operations/register-storage-server.js";
 import { beginShreds, finishShred, readShred } from "../../manager/operations/shred-extent.js";
 import type { JobRow } from "../../manager/store/jobs.js";
+import { VasError } from "../../shared/errors.js";
 import { JobStatus } from "../../shared/states.js";
 import { attachedVolume } from "./attached.js";
 import { detach } from "./detached.js";
@@ -150,5 +154,20 @@ test("a shred that is begun anew keeps its generation, which is above that of al
     expect([again.subject, (await planOf(state, again)).generation]).toEqual([job.subject, generation]);
     await finish(state, again);
   }
+  expect(await state.findings()).toEqual([]);
+});
+
+test("what an attach may have granted is shredded, also if that attach was given up", async () => {
+  const state = await State.open();
+  for (const number of [1, 2]) await state.addServer(number, 4);
+  const hsvrid = await state.addHead(1);
+  const lvolid = await state.run(createVolume, { lvolname: "v", capacity: 1, redundancy: 2 });
+  const jobid = await state.run(beginAttach, { lvolid, hsvrid });
+  await state.claim("attach");
+  const error = new VasError("EHOSTDOWN", "the head did not answer");
+  await state.run(giveUpAttach, { jobid, lvolid, error });
+  await state.run(finishUndo, { jobid, lvolid, error });
+  await state.run(deleteVolume, { lvolid });
+  expect(await state.run(beginShreds, {})).toBe(2);
   expect(await state.findings()).toEqual([]);
 });

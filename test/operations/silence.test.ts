@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { healMirrors } from "../../manager/jobs/reconcilers/heal-mirrors.js";
+import { Maintenance } from "../../manager/jobs/reconcilers/maintenance.js";
 import { Notices } from "../../manager/jobs/reconcilers/notices.js";
 import { SilenceWatch } from "../../manager/jobs/reconcilers/silence.js";
 import { listEvents } from "../../manager/operations/list-events.js";
@@ -33,6 +34,20 @@ test("a server that was silent for replace_after is replaced, one that was heard
   expect(assess(120, [1])).toEqual({ brake: false, tooLong: [] });
 });
 
+test("a wall clock that is set changes nothing of how long a server has been silent", () => {
+  const state = { now: 1_000_000, monotonic: 0 };
+  const clock = { now: () => state.now, monotonic: () => state.monotonic };
+  const silence = new SilenceWatch(clock, { replaceAfter: 100, maxSilent: 0 });
+  const tooLong = (now: number, monotonic: number): number[] => {
+    Object.assign(state, { now, monotonic });
+    const servers = SERVERS.map((ssvrid) => ({ ssvrid, silent: ssvrid === 1 ? 1 : 0, lost: 0 }) as const);
+    return [...silence.assess(servers).tooLong];
+  };
+  expect(tooLong(1_000_000, 0)).toEqual([]);
+  expect(tooLong(9_000_000, 99)).toEqual([]);
+  expect(tooLong(0, 100)).toEqual([1]);
+});
+
 test("while half of the servers are silent nothing is replaced, nor when they are heard of one after the other", () => {
   const assess = watch();
   expect(assess(0, [1, 2, 3, 4])).toEqual({ brake: true, tooLong: [] });
@@ -47,9 +62,10 @@ test("that nothing is replaced, and that it is again, are events, each told once
   for (let number = 1; number <= 4; number += 1) await state.addServer(number, 4);
   const clock = { now: () => state.now, monotonic: () => state.now };
   const silence = new SilenceWatch(clock, { replaceAfter: 100, maxSilent: 0 });
+  const maintenance = new Maintenance(clock, { delay: 0, maxPause: 1_000, alsoWanting: () => [] });
   const brakes = async (): Promise<string[]> => {
-    await healMirrors(state.executor, silence, new Notices());
-    await healMirrors(state.executor, silence, new Notices());
+    for (let round = 0; round < 2; round += 1)
+      await healMirrors(state.executor, silence, new Notices(), maintenance);
     const events = await state.run(listEvents, { progressOf: () => -1 });
     return events
       .map(({ sentence }) => sentence)
