@@ -8,6 +8,8 @@ import { isGood, type Member } from "./member-rules.js";
 export interface HealingMember extends Member {
   /** Its server and its disk can be asked. */
   readonly reachable: boolean;
+  /** It may be read: a disk that was declared failed may still answer, and the last good copy on it is to be saved. */
+  readonly readable: boolean;
   /**
    * `silent`: its server has been silent for `replace_after`, or its resync failed three times while its server
    * answered. `away`: its server was declared lost. Both may be good again before another takes their place. `failed`: a
@@ -72,7 +74,7 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
   const dropped = insync.filter(({ lost }) => lost === "failed" || lost === "gone");
   const drop = mayDrop ? [...dropped, ...surplus] : [];
 
-  const hasSource = insync.some((member) => member.reachable);
+  const hasSource = insync.some((member) => member.readable);
   const spares = of(MemberStatus.SPARE);
   const staying = members.filter(
     (member) =>

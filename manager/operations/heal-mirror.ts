@@ -187,6 +187,7 @@ function assess(
     ssvrid: member.ssvrid,
     status: member.status,
     reachable: serverUp && diskUp,
+    readable: serverUp && (diskUp || member.disk_priority === Priority.FAULTY),
     evacuating: member.evacuating === 1,
     lost: member.disk_priority === Priority.FAULTY ? "gone" : member.lost === 1 ? "failed" : isAway,
   };

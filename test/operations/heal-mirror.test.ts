@@ -140,3 +140,21 @@ test("a mirror for which there is no room keeps no other one from getting what i
   expect(servers).not.toContain(ssvrid);
   expect(await state.findings()).toEqual([]);
 });
+
+test("a last good copy on a disk that was reported as failed is copied from, as long as it can be read", async () => {
+  const volume = await attachedVolume(4);
+  const { state, lvolid, mirrorid } = volume;
+  const [a, b, c] = volume.dextids;
+  for (const [index, dextid] of [a, b].entries())
+    await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid, version: 1 + index });
+  const { pdskid } = await placeOf(volume, c);
+  await state.run(notifyFailure, { target: FailureTarget.PDSK, targetid: pdskid });
+  for (let round = 0; round < 4; round += 1) {
+    await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+    await resyncAll(state);
+  }
+  const statuses = await statusesOf(state, lvolid);
+  expect([...statuses.values()]).toEqual([MemberStatus.INSYNC, MemberStatus.INSYNC, MemberStatus.INSYNC]);
+  expect(statuses.has(c)).toBe(false);
+  expect(await state.findings()).toEqual([]);
+});

@@ -11,6 +11,7 @@ const members = fc
     fc.record({
       status: fc.constantFrom(...statuses),
       reachable: fc.boolean(),
+      readable: fc.boolean(),
       lost: fc.constantFrom("no", "silent", "away", "failed", "gone"),
       resyncing: fc.boolean(),
       evacuating: fc.boolean(),
