@@ -17,14 +17,19 @@ export class AlignedMemory {
     this.#memory = Buffer.allocUnsafeSlow(length + BLOCK);
   }
 
-  view(length: Bytes): Buffer {
-    return this.#memory.subarray(this.#skip, this.#skip + length);
+  /**
+   * The places to try one after the other, until one is not refused (EINVAL), from the one that was not refused last. If all
+   * of them are, it is for another reason.
+   */
+  *places(length: Bytes): Generator<Buffer> {
+    for (let tried = 0; tried < BLOCK; tried += ALIGNED) {
+      yield this.#memory.subarray(this.#skip, this.#skip + length);
+      this.#skip = (this.#skip + ALIGNED) % BLOCK;
+    }
   }
+}
 
-  /** Whether an error is the kernel's word that the memory does not lie right, and there is another place to try. */
-  movesOn(error: unknown): boolean {
-    if ((error as NodeJS.ErrnoException).code !== "EINVAL" || this.#skip + ALIGNED === BLOCK) return false;
-    this.#skip += ALIGNED;
-    return true;
-  }
+/** The kernel's word that a read past the page cache is not possible so. */
+export function isRefused(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "EINVAL";
 }

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type Bytes, MIB } from "../../shared/units.js";
-import { AlignedMemory } from "./aligned-memory.js";
+import { AlignedMemory, isRefused } from "./aligned-memory.js";
 
 /** One read has so much at most. */
 export const MOST_READ: Bytes = 4 * MIB;
@@ -22,19 +22,24 @@ export class DirectReader {
 
   /** @returns what was read; may be less than asked for, and is nothing at the end of the disk */
   async read(from: Bytes, length: Bytes): Promise<Buffer> {
-    const buffer = this.#memory.view(length);
-    try {
-      const { bytesRead } = await (this.direct ?? this.disk).read(buffer, 0, length, from);
-      return buffer.subarray(0, bytesRead);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EINVAL" || this.direct === undefined) throw error;
-      if (!this.#memory.movesOn(error)) await this.close();
-      return this.read(from, length);
+    for (const place of this.#memory.places(length)) {
+      try {
+        return await readInto(place, this.direct ?? this.disk, from);
+      } catch (error) {
+        if (!isRefused(error) || this.direct === undefined) throw error;
+      }
     }
+    await this.close();
+    return this.read(from, length);
   }
 
   async close(): Promise<void> {
     await this.direct?.close();
     this.direct = undefined;
   }
+}
+
+async function readInto(place: Buffer, file: FileHandle, from: Bytes): Promise<Buffer> {
+  const { bytesRead } = await file.read(place, 0, place.length, from);
+  return place.subarray(0, bytesRead);
 }

@@ -52,6 +52,7 @@ export class DiskReader {
   #child: ChildProcess | undefined;
   #idle: NodeJS.Timeout | undefined;
   #requests = 0;
+  #isEnded = false;
   /** Ends the wait for an answer. */
   #giveUp: ((error: Error) => void) | undefined;
 
@@ -73,23 +74,34 @@ export class DiskReader {
   read(from: Bytes, length: Bytes): Promise<string> {
     return this.#turns.run(async () => {
       clearTimeout(this.#idle);
+      if (this.#isEnded) throw this.#isReadNoMore();
       try {
         return await this.#ask(this.#child ?? this.#start(), from, length);
       } finally {
-        this.#idle = setTimeout(() => this.end(), IDLE_MS);
+        this.#idle = setTimeout(() => this.#rest(), IDLE_MS);
         this.#idle.unref();
       }
     });
   }
 
-  /** Ends the process; it is not waited for. A read that is under way rejects. */
+  /** Ends the process for good; it is not waited for. Reads that are under way or queued reject. */
   end(): void {
+    this.#isEnded = true;
+    this.#rest();
+  }
+
+  /** Until the next read there is no process. */
+  #rest(): void {
     clearTimeout(this.#idle);
     const child = this.#child;
     // One that may hang in its disk stays ours until it is dead: no second one is started beside it.
     if (this.#giveUp === undefined) this.#child = undefined;
-    this.#giveUp?.(new VasError("EAGAIN", `${showDisk(this.disk.pdskid)} is not read any more`));
+    this.#giveUp?.(this.#isReadNoMore());
     child?.kill("SIGKILL");
+  }
+
+  #isReadNoMore(): VasError {
+    return new VasError("EAGAIN", `${showDisk(this.disk.pdskid)} is not read any more`);
   }
 
   #start(): ChildProcess {

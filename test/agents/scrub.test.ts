@@ -1,10 +1,12 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { writeLabel } from "../../agents/storage/disk-label.js";
 import { DiskRate } from "../../agents/storage/disk-rate.js";
-import { DiskReadError } from "../../agents/storage/disk-reader.js";
+import { DiskReadError, DiskReader } from "../../agents/storage/disk-reader.js";
 import { DiskReaders } from "../../agents/storage/disk-readers.js";
 import { type ScrubbedDisk, Scrubber } from "../../agents/storage/scrub.js";
 import { scrubPass } from "../../agents/storage/scrub-pass.js";
@@ -188,7 +190,7 @@ function readersOf(disk: Awaited<ReturnType<typeof labelledDisk>>, cluster: stri
   return readers;
 }
 
-test("the process that reads answers with a checksum of what is on the disk, and is made again when it was ended", async () => {
+test("the process that reads answers with a checksum of what is on the disk, and is made again when it was killed", async () => {
   const disk = await labelledDisk();
   const readers = readersOf(disk, "c");
   const reader = readers.of(1)?.reader;
@@ -199,8 +201,26 @@ test("the process that reads answers with a checksum of what is on the disk, and
   onTestFinished(() => handle.close());
   await handle.write(Buffer.from([1]), 0, 1, 20 * MIB);
   expect(await reader?.read(16 * MIB, 16 * MIB)).not.toBe(zeros);
-  readers.end();
+  const [pid] = execFileSync("pgrep", ["-P", String(process.pid), "-f", "disk-reader-main"], {
+    encoding: "utf8",
+  })
+    .split("\n")
+    .map(Number);
+  process.kill(pid as number, "SIGKILL"); // pgrep fails if there is none
+  await waitUntil("it is gone", () => !existsSync(`/proc/${pid}`));
   expect(await reader?.read(32 * MIB, 16 * MIB)).toBe(zeros);
+});
+
+test("reads of a disk that hangs, and those that are queued behind them, end with the reader", async () => {
+  const entry = fileURLToPath(new URL("fixtures/wait-forever.mjs", import.meta.url));
+  const reader = new DiskReader({ disk: await labelledDisk(), cluster: "c", entry });
+  const reads = [reader.read(0, MIB), reader.read(MIB, MIB), reader.read(2 * MIB, MIB)];
+  const ended = Promise.all(reads.map((read) => expect(read).rejects.toMatchObject({ errno: "EAGAIN" })));
+  // The first one is under way then.
+  await new Promise((resolve) => setImmediate(resolve));
+  reader.end();
+  await ended;
+  await expect(reader.read(0, MIB)).rejects.toMatchObject({ errno: "EAGAIN" });
 });
 
 test("a disk that is not the one that it was is not read", async () => {
