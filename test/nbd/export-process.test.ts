@@ -1,8 +1,11 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { writeDurable } from "../../agents/common/durable-file.js";
 import { NBD_CONNECTION_LOST } from "../../agents/common/nbd/protocol.js";
+import { FaultyDisk } from "../harness/faulty-disk.js";
+import { makeLoopDevice } from "../harness/loop-device.js";
 import { randomData } from "../harness/random-data.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { flush, readBytes, readErrno, trim, writeBytes, writeZeroes } from "./client-calls.js";
@@ -30,6 +33,15 @@ const without = (lvolid: number): Grants => ({
   grants: GRANTS.grants.filter((grant) => grant.lvolid !== lvolid),
   revoked: [...GRANTS.revoked, { lvolid, epoch: 5 }],
 });
+
+/** Since when the export waits for a flush, or did when it died; 0 if it does not. Written if `change` is given. */
+function syncedSince(change?: number): number {
+  const file = join(disk.folder, "pdsk-0000002a.sync");
+  const bytes = readFileSync(file);
+  if (change !== undefined) bytes.writeDoubleLE(change);
+  if (change !== undefined) writeFileSync(file, bytes);
+  return bytes.readDoubleLE();
+}
 
 let disk: ExportUnderTest;
 beforeEach(async () => {
@@ -199,6 +211,32 @@ describe("an export process", () => {
     expect(await disk.call("stop")).toEqual({});
     expect(await disk.ended()).toBe(0);
     expect(await flush(client)).toBe(NBD_CONNECTION_LOST);
+  });
+
+  it("begins another life of its disk after one that died while the disk hung in a flush and then failed it", async () => {
+    const faulty = await FaultyDisk.create(1);
+    const path = makeLoopDevice(faulty.path);
+    await disk.kill9();
+    await disk.start(GRANTS, { path });
+    const client = await disk.connect("/lvol-00000001/5/1");
+    expect(await writeBytes(client, 2 * MIB, Buffer.from("in the page cache"))).toBe(0);
+    faulty.set({ hangs: true });
+    const flushed = flush(client);
+    await waitUntil("the flush is under way", () => syncedSince() !== 0);
+    disk.child?.kill("SIGKILL");
+    faulty.set({ writes: "EIO", flushes: "EIO" });
+    expect(await flushed).toBe(NBD_CONNECTION_LOST);
+    await disk.ended();
+    faulty.heal();
+    // As if it had hung for a minute.
+    syncedSince(syncedSince() - 60_000);
+    await disk.start(GRANTS, { path });
+    const next = await disk.connect("/lvol-00000001/5/1");
+    expect(next.description).toMatch(/^boot=first-boot\/./);
+    // What was lost reads as lost: it comes from the disk, not from the page cache.
+    expect((await readBytes(next, 2 * MIB, 2)).equals(Buffer.alloc(2))).toBe(true);
+    expect(await flush(next)).toBe(0);
+    expect(syncedSince()).toBe(0);
   });
 
   it("tells what it is, and that it is sound", async () => {

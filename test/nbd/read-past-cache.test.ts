@@ -1,24 +1,21 @@
-import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { DiskIo } from "../../agents/storage/nbd/disk-io.js";
 import { MIB } from "../../shared/units.js";
-import { requireRoot } from "../harness/require-root.js";
+import { makeLoopDevice } from "../harness/loop-device.js";
 
 const LENGTH = 4096;
 
 test("a read past the page cache finds what the disk has become, where the cache has what was written", () => {
-  requireRoot("a loop device");
   const folder = mkdtempSync(join(tmpdir(), "vas-past-cache-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   // A block device whose content can change behind its page cache.
   const content = join(folder, "content");
   writeFileSync(content, "");
   truncateSync(content, 16 * MIB);
-  const device = execFileSync("losetup", ["--find", "--show", content], { encoding: "utf8" }).trim();
-  onTestFinished(() => void execFileSync("losetup", ["--detach", device]));
+  const device = makeLoopDevice(content);
   const disk = new DiskIo(device, 16 * MIB);
   onTestFinished(() => disk.close());
 

@@ -11,6 +11,7 @@ import {
 import type { Bytes } from "../../../shared/units.js";
 import { NbdErrno, nbdErrnoOf } from "../../common/nbd/protocol.js";
 import { AlignedMemory, isRefused } from "../aligned-memory.js";
+import type { SyncMark } from "./disk-life.js";
 import { MAX_HOLE_BYTES, makeHole, type TargetKind, ZERO_BY_PROGRAM_BYTES } from "./make-hole.js";
 
 /** Reads share a slab of this size, or of the longest read. Using it again saves up to 40 % of the CPU time of large reads. */
@@ -22,6 +23,13 @@ const MAX_PIECES = 1024;
 interface Place {
   readonly offset: Bytes;
   readonly length: Bytes;
+}
+
+export interface DiskIoOptions {
+  /** Called once, when all answers are EIO from now on, with the errno that the disk gave. */
+  readonly onBroken?: (errno: number) => void;
+  /** Set while the kernel is asked to make something durable, and if that failed. */
+  readonly syncMark?: SyncMark;
 }
 
 /** A disk can't be opened; the message is a sentence for people. */
@@ -53,14 +61,11 @@ export class DiskIo {
   #slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #used = 0;
 
-  /**
-   * @param onBroken called once, when all answers are EIO from now on, with the errno that the disk gave
-   * @throws DiskOpenError if it can't be opened, or is a file of less than `bytes`
-   */
+  /** @throws DiskOpenError if it can't be opened, or is a file of less than `bytes` */
   constructor(
     path: string,
     bytes: Bytes,
-    private readonly onBroken: (errno: number) => void = () => undefined,
+    private readonly options: DiskIoOptions = {},
   ) {
     try {
       // Never O_CREAT: an empty file in the place of a disk that is not mounted would look like a disk of zeros.
@@ -147,8 +152,13 @@ export class DiskIo {
   }
 
   write(offset: Bytes, payload: readonly Buffer[], durable: boolean): number {
-    const fd = durable ? this.#durableFd : this.#fd;
-    return this.#change(false, () => this.#writeAll(fd, offset, payload));
+    if (!durable) return this.#change(false, () => this.#writeAll(this.#fd, offset, payload));
+    const answer = this.#change(false, () =>
+      this.#marked(() => this.#writeAll(this.#durableFd, offset, payload)),
+    );
+    // What could not be written may have been earlier writes as well; a flush tells.
+    if (answer !== NbdErrno.OK && !this.#broken) this.#sync();
+    return answer;
   }
 
   /** Makes a range read as zeros. @param allocated keep its room on the disk */
@@ -183,9 +193,12 @@ export class DiskIo {
       if (errno === NbdErrno.EIO) this.#break(errno);
       return errno;
     }
-    if (!sync) return NbdErrno.OK;
+    return sync ? this.#sync() : NbdErrno.OK;
+  }
+
+  #sync(): number {
     try {
-      fdatasyncSync(this.#fd);
+      this.#marked(() => fdatasyncSync(this.#fd));
       return NbdErrno.OK;
     } catch (error) {
       this.#break(nbdErrnoOf(error));
@@ -193,9 +206,16 @@ export class DiskIo {
     }
   }
 
+  /** The mark stays where this fails, or does not return. */
+  #marked(act: () => void): void {
+    this.options.syncMark?.set();
+    act();
+    this.options.syncMark?.clear();
+  }
+
   #break(errno: number): void {
     this.#broken = true;
-    this.onBroken(errno);
+    this.options.onBroken?.(errno);
   }
 
   #writeZeros(offset: Bytes, length: Bytes): void {

@@ -11,7 +11,7 @@ import { readDurable } from "../../common/durable-file.js";
 import { NbdErrno } from "../../common/nbd/protocol.js";
 import { createNbdServer, type NbdServer } from "../../common/nbd/server.js";
 import { DiskIo } from "./disk-io.js";
-import { DISK_FAILED, DISK_FULL, endLife, forgetCache, lifeOf } from "./disk-life.js";
+import { DISK_FAILED, DISK_FULL, endLife, forgetCache, lifeOf, SyncMark } from "./disk-life.js";
 import { GrantTable } from "./grant-table.js";
 import { GrantedDisk } from "./granted-disk.js";
 
@@ -63,10 +63,18 @@ async function main(): Promise<void> {
   const spec = readSpec(process.argv[2]);
   const log = createLog(`export ${showDisk(spec.pdskid)}`, spec.logFormat, spec.logLevel);
   const grants = await readGrants(spec.grantsFile);
-  const lifeFile = join(dirname(spec.grantsFile), `${showDisk(spec.pdskid)}.life`);
+  const stateFile = (kind: string): string =>
+    join(dirname(spec.grantsFile), `${showDisk(spec.pdskid)}.${kind}`);
+  const lifeFile = stateFile("life");
+  const syncMark = new SyncMark(stateFile("sync"));
+  if (syncMark.wasUnheard()) {
+    log.warn({ path: spec.path }, "the last export died while the disk did not answer a flush");
+    endLife(lifeFile);
+  }
+  syncMark.clear();
   const life = lifeOf(spec.bootId, lifeFile);
   if (existsSync(lifeFile)) forgetCache(spec.path);
-  const disk = new DiskIo(spec.path, spec.bytes, (errno) => {
+  const onBroken = (errno: number): void => {
     try {
       endLife(lifeFile);
     } catch (error) {
@@ -80,7 +88,8 @@ async function main(): Promise<void> {
     );
     // What was answered goes out first.
     setTimeout(() => process.exit(errno === NbdErrno.EIO ? DISK_FAILED : DISK_FULL), LINGER_MS);
-  });
+  };
+  const disk = new DiskIo(spec.path, spec.bytes, { onBroken, syncMark });
   const granted = new GrantedDisk({ ...spec, life, disk, grants });
   const server = createNbdServer({
     open: async (name, peer) => {
