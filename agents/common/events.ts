@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { describeError, errorRegistry, VasError } from "../../shared/errors.js";
 import type { Log } from "../../shared/log.js";
 import type { EventProgress, EventReport } from "../../shared/methods/agent-methods.js";
@@ -39,7 +40,10 @@ export class Events {
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
 
-  constructor(private readonly log: Log) {}
+  constructor(private readonly log: Log) {
+    // All work that is under way listens; what has ended does not.
+    setMaxListeners(0, this.#stopping.signal);
+  }
 
   /**
    * Starts work, or does nothing if the event is known.

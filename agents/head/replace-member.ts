@@ -53,7 +53,7 @@ async function bringIn(volume: AttachedVolume, change: Replacement, work: EventW
   const ended = new AbortController();
   const watching = reportProgress(process, change, work, ended.signal);
   try {
-    await Promise.race([askProcess(process, change), rejectOnAbort(work.signal)]);
+    await Promise.race([askProcess(process, change), rejectOnAbort(work.signal, ended.signal)]);
   } finally {
     ended.abort();
     await watching;
@@ -98,11 +98,12 @@ async function reportProgress(
   }
 }
 
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
+/** @param until when nobody waits for it any more: the other signal lasts as long as the agent */
+function rejectOnAbort(signal: AbortSignal, until: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const stop = (): void =>
       reject(new VasError("EAGAIN", "the head agent stops; the volume process goes on"));
     if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    else signal.addEventListener("abort", stop, { once: true, signal: until });
   });
 }
