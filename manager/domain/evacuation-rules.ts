@@ -31,15 +31,19 @@ export function assertMayEvacuate(what: string, priority: Priority): void {
 export interface Remainder {
   /** Extents that belong to mirrors. */
   readonly extents: number;
+  /** Those of them that belong to snapshots whose content is lost: there is nothing to copy, so they stay. */
+  readonly lost: number;
   /** GB that wait for their shred. */
   readonly unshredded: number;
 }
 
-export const isNothing = ({ extents, unshredded }: Remainder): boolean => extents === 0 && unshredded === 0;
+export const isNothing = ({ extents, unshredded }: Omit<Remainder, "lost">): boolean =>
+  extents === 0 && unshredded === 0;
 
 /** What is left to do, for people: completes "disk pdsk-00000001 is being evacuated: …". */
-export function describeRemainder({ extents, unshredded }: Remainder): string {
-  if (extents > 0) return `${extents} ${extents === 1 ? "extent" : "extents"} left`;
+export function describeRemainder({ extents, lost, unshredded }: Remainder): string {
+  const stay = lost > 0 ? `, ${lost} of lost snapshots, which have to be deleted` : "";
+  if (extents > 0) return `${extents} ${extents === 1 ? "extent" : "extents"} left${stay}`;
   return `${unshredded} GB left to shred`;
 }
 

@@ -1,5 +1,5 @@
 import { JobStatus } from "../../shared/states.js";
-import type { JobRow } from "../store/jobs.js";
+import type { DueJob, JobRow } from "../store/jobs.js";
 import {
   claimJob,
   dueJobs,
@@ -14,7 +14,7 @@ import { takeEventId } from "../store/sequences.js";
 import { assertHeld, endJob } from "./held-job.js";
 import type { Operation } from "./operation.js";
 
-/** Jobs that talk to agents at the same time, besides resyncs and shreds, which have limits of their own. */
+/** Jobs that only talk to agents, at the same time; those that copy or shred have limits of their own. */
 const MAX_BINDING_JOBS = 128;
 const LOOK_AHEAD = 1_000;
 
@@ -24,9 +24,17 @@ export interface ClaimedJobs {
   readonly nextAt: number | undefined;
 }
 
+type Slot = "resync" | "shred" | "binding";
+
+/** What a job needs one of. One that is there to have a lost copy left alone must not wait behind hours of copying. */
+function slotOf({ kind, copies_nothing }: Pick<DueJob, "kind" | "copies_nothing">): Slot {
+  if (kind === "shred") return kind;
+  return kind === "resync" && copies_nothing === 0 ? kind : "binding";
+}
+
 /**
- * Takes the jobs that may start now: due, and within the limits – one resync and one shred per disk, so many shreds per
- * storage server, and so many in all. Resyncs with the fewest good copies go first.
+ * Takes the jobs that may start now: due, and within the limits – one copying resync and one shred per disk, so many shreds
+ * per storage server, and so many in all. Resyncs with the fewest good copies go first.
  *
  * @param running ids of the jobs whose handlers run in this process.
  */
@@ -38,34 +46,33 @@ export const claimJobs: Operation<{ readonly running: ReadonlySet<number> }, Cla
   const { max_resync_tasks, max_shred_tasks, max_shred_tasks_per_server, max_retry_pause } = context.settings;
   const maxPause = max_retry_pause * 1_000;
   const busyDisks = new Set<string>();
-  const count = { resync: 0, shred: 0, binding: 0 };
+  const count: Record<Slot, number> = { resync: 0, shred: 0, binding: 0 };
   const shreds = new Map<number | null, number>();
   const shredsOf = (ssvrid: number | null): number => shreds.get(ssvrid) ?? 0;
-  const slot = (kind: string): keyof typeof count =>
-    kind === "resync" || kind === "shred" ? kind : "binding";
   for (const job of await runningJobs(tx)) {
     // Its handler ended without being able to say so, for example because the disk was full at that moment.
     if (!running.has(job.jobid)) {
       await releaseJob(tx, job.jobid);
       continue;
     }
-    count[slot(job.kind)] += 1;
-    if (job.kind === "shred") shreds.set(job.ssvrid, shredsOf(job.ssvrid) + 1);
-    if (job.pdskid !== null) busyDisks.add(`${job.kind} ${job.pdskid}`);
+    const slot = slotOf(job);
+    count[slot] += 1;
+    if (slot === "shred") shreds.set(job.ssvrid, shredsOf(job.ssvrid) + 1);
+    if (slot !== "binding") busyDisks.add(`${slot} ${job.pdskid}`);
   }
   const room = { resync: max_resync_tasks, shred: max_shred_tasks, binding: MAX_BINDING_JOBS };
   const jobs: JobRow[] = [];
   for (const due of await dueJobs(tx, context.now, maxPause, LOOK_AHEAD)) {
     // It was taken from a handler that has not noticed yet: two at once would both hold it.
     if (running.has(due.jobid)) continue;
-    const kind = slot(due.kind);
-    const disk = `${due.kind} ${due.pdskid}`;
-    if (count[kind] >= room[kind] || (due.pdskid !== null && busyDisks.has(disk))) continue;
-    if (kind === "shred" && shredsOf(due.ssvrid) >= max_shred_tasks_per_server) continue;
+    const slot = slotOf(due);
+    const disk = `${slot} ${due.pdskid}`;
+    if (count[slot] >= room[slot] || busyDisks.has(disk)) continue;
+    if (slot === "shred" && shredsOf(due.ssvrid) >= max_shred_tasks_per_server) continue;
     if (!(await claimJob(tx, due.jobid, context.serial))) continue;
-    count[kind] += 1;
-    if (kind === "shred") shreds.set(due.ssvrid, shredsOf(due.ssvrid) + 1);
-    if (due.pdskid !== null) busyDisks.add(disk);
+    count[slot] += 1;
+    if (slot === "shred") shreds.set(due.ssvrid, shredsOf(due.ssvrid) + 1);
+    if (slot !== "binding") busyDisks.add(disk);
     const job = await findJob(tx, due.jobid);
     if (job !== undefined) jobs.push(job);
   }

@@ -6,8 +6,9 @@ import type { Tx } from "./open-store.js";
 export interface EvacuatedDisk {
   readonly pdskid: number;
   readonly evacuating: Evacuation;
-  /** Extents that belong to mirrors, and GB that wait for their shred. */
+  /** Extents that belong to mirrors, those of them that belong to lost snapshots, and GB that wait for their shred. */
   readonly extents: number;
+  readonly lost: number;
   readonly unshredded: number;
 }
 export interface EvacuatedServer extends Omit<EvacuatedDisk, "pdskid"> {
@@ -17,6 +18,8 @@ export interface EvacuatedServer extends Omit<EvacuatedDisk, "pdskid"> {
 /** Counted by the index of the disks' extents. */
 const remainder = (disks: RawBuilder<unknown>): RawBuilder<unknown> => sql`
   (SELECT count(mirrorid) FROM extent WHERE pdskid IN ${disks}) AS extents,
+  (SELECT count(*) FROM extent JOIN mirror USING (mirrorid) JOIN volume USING (lvolid)
+    WHERE pdskid IN ${disks} AND snapshot_lost = 1) AS lost,
   (SELECT coalesce(sum(length), 0) FROM extent WHERE pdskid IN ${disks} AND status = ${sql.lit(MemberStatus.NEEDSHRED)})
     AS unshredded`;
 

@@ -105,9 +105,13 @@ export interface DueJob {
   readonly subject: number;
   readonly pdskid: number | null;
   readonly ssvrid: number | null;
-  /** Good copies of the mirror that a resync is for: those with the fewest go first. */
+  /** A resync that has nothing to copy: the head of a mirror that is in sync is to do without a lost copy. */
+  readonly copies_nothing: 0 | 1;
+  /** Good copies of the mirror that a resync copies for: those with the fewest go first. */
   readonly good_copies: number;
 }
+
+const copiesNothing = sql<0 | 1>`(job.kind = 'resync' AND extent.status IS ${sql.lit(MemberStatus.INSYNC)})`;
 
 const jobPlaces = (tx: Tx) =>
   tx
@@ -117,6 +121,7 @@ const jobPlaces = (tx: Tx) =>
     )
     .leftJoin("disk", "disk.pdskid", "extent.pdskid")
     .select(["job.jobid", "job.kind", "job.subject", "extent.pdskid", "disk.ssvrid"])
+    .select(copiesNothing.as("copies_nothing"))
     .$narrowType<{ kind: JobKind }>();
 
 /**
@@ -124,7 +129,7 @@ const jobPlaces = (tx: Tx) =>
  * put off by a clock that has been set back since, and is due as well.
  */
 export async function dueJobs(tx: Tx, now: number, maxPause: number, limit: number): Promise<DueJob[]> {
-  const goodCopies = sql<number>`(CASE WHEN job.kind = 'resync' THEN
+  const goodCopies = sql<number>`(CASE WHEN job.kind = 'resync' AND NOT ${copiesNothing} THEN
     (SELECT count(*) FROM extent AS copy WHERE copy.mirrorid = extent.mirrorid AND copy.status = 2) ELSE 0 END)`;
   return jobPlaces(tx)
     .select(goodCopies.as("good_copies"))

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
+import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { createSnapshot } from "../../manager/operations/create-snapshot.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { deletePhysicalDisk } from "../../manager/operations/delete-physical-disk.js";
 import { deleteStorageServer } from "../../manager/operations/delete-storage-server.js";
+import { finishAttach } from "../../manager/operations/end-attach.js";
 import { finishSnapshot } from "../../manager/operations/end-snapshot.js";
 import {
   evacuatePhysicalDisk,
@@ -21,12 +23,13 @@ import { readClusterStatus } from "../../manager/operations/read-cluster-status.
 import { registerPhysicalDisk } from "../../manager/operations/register-physical-disk.js";
 import { registerStorageServer } from "../../manager/operations/register-storage-server.js";
 import { reportMemberFailure } from "../../manager/operations/report-member.js";
+import { reportSnapshotFailure } from "../../manager/operations/report-snapshot.js";
 import { readResync } from "../../manager/operations/resync-member.js";
 import { markHeard, markSilent } from "../../manager/operations/watch-servers.js";
 import { showDisk } from "../../shared/ids.js";
 import { linearOf } from "../../shared/layout-tree.js";
 import { FailureTarget, MemberStatus, Priority } from "../../shared/states.js";
-import { type Attached, attachedVolume, statusesOf } from "./attached.js";
+import { type Attached, attachedVolume, statusesOf, treeOf } from "./attached.js";
 import { detach } from "./detached.js";
 import { healAll, nobody, placeOf, resyncAll } from "./heal-all.js";
 import { State, sectorsOf } from "./state.js";
@@ -195,6 +198,34 @@ test("a member on its way to a disk that is being evacuated is given up when oth
   expect(await state.findings()).toEqual([]);
 });
 
+test("a head is told to let go of a copy while others are copied as far as the limits allow", async () => {
+  const { state, hsvrid, lvolid, mirrorid, dextids } = await attachedVolume(5, 8, { max_resync_tasks: 1 });
+  const other = await state.run(createVolume, { lvolname: "w", capacity: 1, redundancy: 3 });
+  const jobid = await state.run(beginAttach, { lvolid: other, hsvrid });
+  await state.claim("attach");
+  await state.run(finishAttach, { jobid, lvolid: other });
+  const { pdskid } = await placeOf({ state, lvolid }, dextids[0]);
+  await state.run(evacuatePhysicalDisk, { pdskid });
+  // It gets another copy, which is told to its head, which copies.
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await resyncAll(state);
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  const [mirror] = linearOf(await treeOf(state, other)).components;
+  const [lost] = mirror?.components ?? [];
+  if (mirror === undefined || lost === undefined) throw new Error("the other volume has no copies");
+  const failed = { lvolid: other, epoch: 1, mirrorid: mirror.lvolid, dextid: lost.lvolid };
+  await state.run(reportMemberFailure, { ...failed, version: 1 });
+  await state.run(healMirror, { mirrorid: mirror.lvolid, silentTooLong: nobody });
+  const asked = [];
+  for (const { subject } of await state.claim("resync")) {
+    const plan = await state.run(readResync, { dextid: subject });
+    if (typeof plan === "object") asked.push([plan.mirrorid, plan.remove?.lvolid]);
+  }
+  expect(asked).toContainEqual([mirrorid, dextids[0]]);
+  expect(asked).toContainEqual([mirror.lvolid, undefined]);
+});
+
 test("the space of a snapshot moves with the volume that it belongs to", async () => {
   const volume = await attachedVolume(5, 8);
   const { state, lvolid } = volume;
@@ -214,6 +245,21 @@ test("the space of a snapshot moves with the volume that it belongs to", async (
   expect([...moved.values()].map((member) => member.ssvrid)).not.toContain(ssvrid);
   expect(await statuses(volume)).toEqual(WHOLE);
   expect(await state.findings()).toEqual([]);
+});
+
+test("space of a lost snapshot stays, and is said to wait for its deletion", async () => {
+  const { state, lvolid } = await attachedVolume(5, 8);
+  const taken = { origin_lvolid: lvolid, snapshot_lvolname: "s" };
+  const { lvolid: snapshot, jobid = 0 } = await state.run(createSnapshot, taken);
+  await state.claim("create-snapshot");
+  await state.run(finishSnapshot, { jobid, lvolid: snapshot });
+  const loss = { lvolid, epoch: 1, snapshot_lvolid: snapshot, reason: "its space failed" };
+  await state.run(reportSnapshotFailure, loss);
+  const { ssvrid = 0 } = [...(await statusesOfSnapshot(state, snapshot)).values()][0] ?? {};
+  await state.run(evacuateStorageServer, { ssvrid });
+  await healAll(state, 6);
+  const left = (await noticesOf(state)).find((notice) => notice.includes("is being evacuated"));
+  expect(left).toMatch(/(\d+) extents? left, \1 of lost snapshots, which have to be deleted$/);
 });
 
 test("what was wanted is not forgotten while a server is away, and a disk with bad blocks is LOW afterwards", async () => {
