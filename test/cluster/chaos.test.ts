@@ -12,7 +12,7 @@ import type { World } from "./chaos/world.js";
 /** Set VAS_SECONDS, or VAS_FAULTS, for a long run, and VAS_SEED to repeat one. */
 const SECONDS = Number(process.env.VAS_SECONDS ?? 0);
 const COUNT = Number(process.env.VAS_FAULTS ?? (SECONDS > 0 ? Number.POSITIVE_INFINITY : 60));
-/** After so long everything is brought up, healed and compared. */
+/** After so long with faults everything is brought up, healed and compared. */
 const ROUND_MS = Number(process.env.VAS_ROUND_SECONDS ?? 900) * 1000;
 /** Faults under way at one time, besides those that take minutes. */
 const AT_ONCE = 6;
@@ -62,8 +62,8 @@ test(
 /** Rounds of faults, each followed by peace. */
 class Run {
   readonly #random = new Random(seed, "faults");
+  readonly #began = performance.now();
   #left = COUNT;
-  #facedMs = 0;
 
   constructor(
     private readonly world: World,
@@ -71,7 +71,11 @@ class Run {
   ) {}
 
   get isOver(): boolean {
-    return this.#left <= 0 || (SECONDS > 0 && this.#facedMs >= SECONDS * 1000);
+    return this.#left <= 0 || this.#leftMs <= 0;
+  }
+
+  get #leftMs(): number {
+    return SECONDS > 0 ? this.#began + SECONDS * 1000 - performance.now() : Number.POSITIVE_INFINITY;
   }
 
   async round(): Promise<void> {
@@ -90,11 +94,10 @@ class Run {
   }
 
   async #faults(): Promise<void> {
-    const began = performance.now();
-    const left = SECONDS > 0 ? SECONDS * 1000 - this.#facedMs : Number.POSITIVE_INFINITY;
+    const end = performance.now() + Math.min(this.#leftMs, ROUND_MS);
     const active = new Set<Promise<void>>();
     const all = new Set<Promise<void>>();
-    while (this.#left > 0 && performance.now() - began < Math.min(left, ROUND_MS)) {
+    while (this.#left > 0 && performance.now() < end) {
       const fault = this.#random.weighted(faults);
       const course = fault?.begin(this.world, this.#random);
       if (fault !== undefined && course !== undefined) {
@@ -109,7 +112,6 @@ class Run {
       this.#expectNoViolation();
       if (course === undefined || active.size >= AT_ONCE) await Promise.race([...active, pause(200)]);
     }
-    this.#facedMs += performance.now() - began;
     await Promise.all(all);
   }
 }

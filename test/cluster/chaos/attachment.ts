@@ -12,24 +12,27 @@ const CONNECT_MS = 3000;
 /** Many volumes ask at once. */
 const ASK_PAUSE_MS = 150;
 
-/** The end of one connection, for those who still wait for its answers. */
+/** A connection, and those who still wait for its answers. */
 export class Connection {
   isOver = false;
-  readonly over: Promise<never>;
-  readonly #end: (error: Error) => void;
+  readonly #waiting = new Set<(error: Error) => void>();
 
-  constructor(readonly client: NbdClient) {
-    let end: (error: Error) => void = () => undefined;
-    this.over = new Promise((_, reject) => {
-      end = reject;
+  constructor(readonly client: NbdClient) {}
+
+  /** Rejects at the latest when the connection is abandoned, and leaves nothing behind: a connection may last for hours. */
+  ask(request: (client: NbdClient) => Promise<unknown>): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#waiting.add(reject);
+      const leave = (): void => void this.#waiting.delete(reject);
+      request(this.client)
+        .then(() => resolve(), reject)
+        .finally(leave);
     });
-    this.over.catch(() => undefined);
-    this.#end = end;
   }
 
   abandon(why: string): void {
     this.isOver = true;
-    this.#end(new Error(why));
+    for (const reject of this.#waiting) reject(new Error(why));
   }
 }
 

@@ -61,7 +61,7 @@ export async function buildWorld(seed: number, note: (text: string) => void): Pr
   onTestFinished(() => {
     for (const disk of faulty) disk.heal();
   });
-  const failures = new Failures();
+  const failures = new Failures(cluster);
   const users: VolumeUser[] = [];
   for (const volume of VOLUMES)
     users.push(await createUser(cluster, { ...volume, seed, note, mayFail: failures.mayBe }));

@@ -8,8 +8,8 @@ import { run } from "../../harness/tools.js";
 import { waitUntil } from "../../harness/wait-until.js";
 import { restartControl, signal, type World } from "./world.js";
 
-/** Until all copies that a failed disk held are elsewhere, other faults may come in between. */
-const EMPTIED_MS = 600_000;
+/** Until all copies that a failed disk held are elsewhere; other faults may come in between, and interrupt copying, for a round. */
+const EMPTIED_MS = 1_800_000;
 const REGISTERED_MS = 120_000;
 
 /** A disk of a storage server. */

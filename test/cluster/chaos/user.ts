@@ -206,7 +206,7 @@ export class VolumeUser {
   async #ask(write: Write | undefined, ask: (client: NbdClient) => Promise<unknown>): Promise<void> {
     const connection = await this.attachment.connected();
     try {
-      await Promise.race([ask(connection.client), connection.over]);
+      await connection.ask(ask);
       if (write !== undefined) this.history.acknowledge(write);
     } catch (error) {
       if (write !== undefined) this.#unsettled.push(write);

@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { confPath, renderConf } from "../../../cli/local/server.js";
 import type { TestCluster } from "../../harness/cluster.js";
 import type { SmallFileSystem } from "../../harness/full-disk.js";
@@ -25,14 +26,39 @@ export interface World {
   readonly failures: Failures;
 }
 
+/** What an export says when it begins another life of its disk, although that has not failed. */
+const DIED_IN_FLUSH = /^\[([\d:.]+)\].*died while the disk did not answer a flush/gm;
+const DAY_MS = 86_400_000;
+
 /** Whether volumes may answer that their disks have failed. */
 export class Failures {
   #until = 0;
+
+  constructor(private readonly cluster: TestCluster) {}
+
   /** A disk fails, or a storage server seems to lose what was not flushed. */
   readonly expect = (): void => {
     this.#until = performance.now() + FAILURE_ECHO_MS;
   };
-  readonly mayBe = (): boolean => performance.now() < this.#until;
+  readonly mayBe = (): boolean => performance.now() < this.#until || this.#hasDiedInFlush();
+
+  /** An export that was killed, and started again no earlier than a disk takes to fail, counts its disk as failed. */
+  #hasDiedInFlush(): boolean {
+    const midnight = new Date().setUTCHours(0, 0, 0, 0);
+    const agoMs = (time: string): number => {
+      const [hours = 0, minutes = 0, seconds = 0] = time.split(":").map(Number);
+      return (Date.now() - midnight - ((hours * 60 + minutes) * 60 + seconds) * 1000 + DAY_MS) % DAY_MS;
+    };
+    return this.cluster.storage
+      .flatMap(({ plan }) => exportLogs(join(plan.folder, "state", "exports")))
+      .flatMap((log) => [...log.matchAll(DIED_IN_FLUSH)])
+      .some(([, time = ""]) => agoMs(time) < FAILURE_ECHO_MS);
+  }
+}
+
+function exportLogs(folder: string): string[] {
+  const logs = readdirSync(folder).filter((name) => name.endsWith(".log"));
+  return logs.map((name) => readFileSync(join(folder, name), "latin1"));
 }
 
 /** A fault under way: takes what it needs at once, and resolves when all that it did is undone. */
