@@ -20,7 +20,7 @@ export type Evacuation = (typeof Evacuation)[keyof typeof Evacuation];
 
 /**
  * What a disk extent holds for its mirror. ALLOCATED: never written. INSYNC: the mirror's content. SPARE: to be
- * resynced. FAULTY: out of use, kept for its bitmap's sake until the mirror is whole again. NEEDSHRED: belongs to
+ * resynced. FAULTY: out of use, kept until the mirror is whole again, or has no other place for what makes it so. NEEDSHRED: belongs to
  * no mirror any more and holds old bytes; shown as ALLOCATED on the wire.
  */
 export const MemberStatus = { ALLOCATED: 1, INSYNC: 2, SPARE: 3, FAULTY: 4, NEEDSHRED: 5 } as const;
@@ -123,7 +123,7 @@ export const transitions = {
       "FAULTY",
       "NEEDSHRED",
       "delete-volume, end-snapshot, heal-mirror",
-      "the mirror is whole again, or deleted",
+      "the mirror is whole again or deleted, or there is no room for another member",
     ),
     arrow("NEEDSHRED", "FREE", "shred-extent", "zeros are durable on all of it"),
     arrow(

@@ -83,7 +83,9 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
   // Another copy is needed beside a lost last one, too: it is copied from there if it can still be read.
   const missing = Math.max(0, redundancy - staying);
   const unneeded = surplusSpares(mirror);
-  const mayResync = (member: HealingMember): boolean => member.reachable && !isLost(member);
+  // Where there is no room for another, one that failed again and again is all that there is: it is tried on.
+  const mayResync = ({ reachable, lost }: HealingMember): boolean =>
+    reachable && (lost === "no" || lost === "silent");
   const resync = hasSource ? spares.filter((member) => mayResync(member) && !unneeded.includes(member)) : [];
 
   return {

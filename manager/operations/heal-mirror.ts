@@ -16,7 +16,13 @@ import { isSnapshot, isUsable } from "../domain/snapshot-rules.js";
 import { planReplacement } from "../layout/plan-replacement.js";
 import { raiseGeneration } from "../store/disks.js";
 import { EventType, recordEvent } from "../store/events.js";
-import { insertExtents, type MemberRow, membersOfMirror, moveMember } from "../store/extents.js";
+import {
+  insertExtents,
+  type MemberRow,
+  membersOfMirror,
+  moveMember,
+  waitsForShred,
+} from "../store/extents.js";
 import { takeRange } from "../store/free-ranges.js";
 import { cancelOpenJobs, insertJob, type JobRow, openJobsOf } from "../store/jobs.js";
 import type { Tx } from "../store/open-store.js";
@@ -91,9 +97,12 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const givenUpNow = new Set(plan.giveUp);
   const placement = { volume, mirror, members, givenUp: givenUpNow, count: plan.place, servers, status };
   const wish = describeWish(mirror, members);
-  const { placed, noRoom } = request.noRoomFor?.has(wish)
+  const isKnownRoomless = request.noRoomFor?.has(wish) === true;
+  const { placed, noRoom } = isKnownRoomless
     ? { placed: 0, noRoom: undefined }
     : await placeMembers(tx, placement, context);
+  const inTheWay =
+    isKnownRoomless || noRoom !== undefined ? await findInTheWay(tx, members, attachment.lvolid) : [];
   // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
   for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, attachment.lvolid);
   for (const member of rows(plan.drop)) {
@@ -101,7 +110,12 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   }
   // A member that may still be good again is given up only when others have taken all places.
   const isFull = placed >= plan.missing;
-  const givenUp = [...rows(plan.giveUp), ...(isFull ? rows(plan.giveUpIfPlaced) : [])];
+  const isSpare = ({ status }: MemberRow): boolean => status === MemberStatus.SPARE;
+  const givenUp = [
+    ...rows(plan.giveUp),
+    ...(isFull ? rows(plan.giveUpIfPlaced) : []),
+    ...inTheWay.filter(isSpare),
+  ];
   for (const member of givenUp) {
     await cancelOpenJobs(tx, ["resync"], member.dextid, {
       now: context.now,
@@ -110,13 +124,13 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
     });
     await moveMember(tx, member.dextid, MemberStatus.SPARE, MemberStatus.FAULTY);
   }
-  for (const member of rows(plan.release)) {
-    const released =
-      member.status === MemberStatus.SPARE ? { ...member, status: MemberStatus.FAULTY } : member;
+  const releases = [...rows(plan.release), ...inTheWay];
+  for (const member of releases) {
+    const released = isSpare(member) ? { ...member, status: MemberStatus.FAULTY } : member;
     await dismissMember(tx, released, attachment.lvolid);
   }
 
-  const changed = placed + plan.drop.length + givenUp.length + plan.release.length > 0;
+  const changed = placed + plan.drop.length + givenUp.length + releases.length > 0;
   if (changed) {
     await raiseMirrorVersion(tx, mirror.mirrorid);
     await raiseGrantVersion(tx, attachment.lvolid);
@@ -134,6 +148,25 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const wantsHead = isFree && possible.length > 0 ? attachment.lvolid : undefined;
   return { changed: changed || wanted.length > 0, noRoom, wish, wantsHead };
 };
+
+/**
+ * A copy that was replaced, or declared failed, is kept until the mirror is whole (R7), but not in the very place of what would
+ * make it so: where there is no room for another member, the oldest one is in the way, unless the space of one before it is
+ * still being shredded. Not without a sound copy.
+ *
+ * @returns at most one
+ */
+async function findInTheWay(tx: Tx, members: readonly MemberRow[], lvolid: number): Promise<MemberRow[]> {
+  const isOut = ({ status, lost }: MemberRow): boolean =>
+    status === MemberStatus.FAULTY || (status === MemberStatus.SPARE && lost === 1);
+  const used = new Set(members.filter((member) => !isOut(member)).map(({ ssvrid }) => ssvrid));
+  const [oldest] = members.filter(
+    (member) =>
+      isOut(member) && isUp(member.disk_priority) && isUp(member.server_priority) && !used.has(member.ssvrid),
+  );
+  if (oldest === undefined || !members.some(isSoundInSync) || (await waitsForShred(tx, lvolid))) return [];
+  return [oldest];
+}
 
 /** Mirrors of one length on the same disks ask for the same: where there is room for another member. */
 function describeWish({ length }: MirrorRow, members: readonly MemberRow[]): string {

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { ExtentRow } from "../../schema/tables.js";
-import { JobStatus, MemberStatus, type Priority } from "../../shared/states.js";
+import { JobStatus, MemberStatus, Priority } from "../../shared/states.js";
 import { raiseGeneration } from "./disks.js";
 import type { Tx } from "./open-store.js";
 
@@ -68,6 +68,23 @@ export async function holdsMembers(tx: Tx, pdskid: number): Promise<boolean> {
     .select("dextid")
     .where("pdskid", "=", pdskid)
     .where("mirrorid", "is not", null)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Whether space that a volume had is still to be shredded, on a disk that is in use. */
+export async function waitsForShred(tx: Tx, lvolid: number): Promise<boolean> {
+  const down = [Priority.OFFLINE, Priority.FAULTY, Priority.HALT];
+  const row = await tx
+    .selectFrom("extent")
+    .innerJoin("disk", "disk.pdskid", "extent.pdskid")
+    .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
+    .select("extent.dextid")
+    .where("extent.status", "=", MemberStatus.NEEDSHRED)
+    .where("extent.last_lvolid", "=", lvolid)
+    .where("disk.priority", "not in", down)
+    .where("storage_server.priority", "not in", down)
+    .limit(1)
     .executeTakeFirst();
   return row !== undefined;
 }

@@ -4,13 +4,16 @@ import { Maintenance } from "../../manager/jobs/reconcilers/maintenance.js";
 import { Notices } from "../../manager/jobs/reconcilers/notices.js";
 import { SilenceWatch } from "../../manager/jobs/reconcilers/silence.js";
 import { beginDetach } from "../../manager/operations/begin-detach.js";
+import { cancelHeldJob } from "../../manager/operations/claim-jobs.js";
 import { createVolume } from "../../manager/operations/create-volume.js";
 import { finishDetach } from "../../manager/operations/end-detach.js";
 import { healMirror } from "../../manager/operations/heal-mirror.js";
 import { listMirrorsToHeal } from "../../manager/operations/list-mirrors-to-heal.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { reportMemberFailure } from "../../manager/operations/report-member.js";
+import { retryResync } from "../../manager/operations/resync-member.js";
 import { markSilent } from "../../manager/operations/watch-servers.js";
+import { VasError } from "../../shared/errors.js";
 import { FailureTarget, MemberStatus } from "../../shared/states.js";
 import { type Attached, attachedVolume, statusesOf } from "./attached.js";
 import { nobody, placeOf, resyncAll } from "./heal-all.js";
@@ -110,7 +113,76 @@ test("a replacement is never placed on a disk that holds another extent of the m
   await state.run(notifyFailure, { target: FailureTarget.LVOL, targetid: a });
   const { noRoom } = await state.run(healMirror, { mirrorid, silentTooLong: nobody });
   expect(noRoom).toMatch(/1 GB/);
-  expect([...(await statusesOf(state, lvolid)).keys()]).toHaveLength(3);
+  for (const dextid of (await statusesOf(state, lvolid)).keys()) expect(volume.dextids).toContain(dextid);
+});
+
+/** The attempts of a resync fail while its server answers, and its job ends. */
+async function failResync({ state }: Attached, dextid: number): Promise<void> {
+  const error = new VasError("EIO", "the disk answered errno 5");
+  for (let attempts = 1; attempts <= 3; attempts += 1) {
+    const [job] = (await state.claim("resync")).filter(({ subject }) => subject === dextid);
+    if (job === undefined) throw new Error("nothing is resynced");
+    const failure = { jobid: job.jobid, dextid, error, attempts, runAt: state.now, counts: true };
+    await state.run(retryResync, failure);
+  }
+  const [job] = (await state.claim("resync")).filter(({ subject }) => subject === dextid);
+  await state.run(cancelHeldJob, { jobid: job?.jobid ?? 0, reason: "the volume was detached" });
+}
+
+test("a member whose resync failed again and again is tried on as long as there is no room for another", async () => {
+  const volume = await attachedVolume(3);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await failResync(volume, a);
+  const { noRoom } = await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  expect(noRoom).toMatch(/1 GB/);
+  await resyncAll(state);
+  expect([...(await statusesOf(state, lvolid)).values()]).toEqual(Array(3).fill(MemberStatus.INSYNC));
+});
+
+test("a replaced copy is kept until its mirror is whole, but not in the place of what would make it so", async () => {
+  const volume = await attachedVolume(4, 1);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  const lost = await serverOf(volume, a);
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  await state.run(healMirror, { mirrorid, silentTooLong: new Set([lost]) });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  const [d = 0] = [...(await statusesOf(state, lvolid)).keys()].filter((id) => !volume.dextids.includes(id));
+  expect((await statusesOf(state, lvolid)).get(a)).toBe(MemberStatus.FAULTY);
+  // Its replacement fails as well, and its server's only GB is the one place that is left.
+  await failResync(volume, d);
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  expect((await statusesOf(state, lvolid)).has(a)).toBe(false);
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await state.finishShreds();
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+  await resyncAll(state);
+  const statuses = await statusesOf(state, lvolid);
+  const insync = [...statuses].filter(([, status]) => status === MemberStatus.INSYNC).map(([id]) => id);
+  expect(insync).toHaveLength(3);
+  expect(await Promise.all(insync.map((id) => serverOf(volume, id)))).toContain(lost);
+  expect(await state.findings()).toEqual([]);
+});
+
+test("an extent that was declared failed makes room for its own replacement", async () => {
+  const volume = await attachedVolume(3, 1);
+  const { state, lvolid, mirrorid } = volume;
+  const [a] = volume.dextids;
+  await state.run(reportMemberFailure, { lvolid, epoch: 1, mirrorid, dextid: a, version: 1 });
+  await state.run(notifyFailure, { target: FailureTarget.LVOL, targetid: a });
+  for (let round = 0; round < 5; round += 1) {
+    await state.run(healMirror, { mirrorid, silentTooLong: nobody });
+    await resyncAll(state);
+    await state.finishShreds();
+  }
+  const statuses = await statusesOf(state, lvolid);
+  expect([...statuses.values()]).toEqual(Array(3).fill(MemberStatus.INSYNC));
+  expect(statuses.has(a)).toBe(false);
+  expect(await state.findings()).toEqual([]);
 });
 
 async function detach({ state, lvolid }: Attached): Promise<void> {
