@@ -2,6 +2,7 @@ import { describeError, type ErrorName, VasError } from "../../../shared/errors.
 import { InTurn } from "../../common/in-turn.js";
 import { withChunk } from "./chunk-lock.js";
 import { CHUNK_BYTES, chunksOf, flushDisk, inParallel, writeChunk } from "./copy-chunk.js";
+import { CopyNotes } from "./copy-notes.js";
 import { DiskError, type Member } from "./member.js";
 import type { MemberRecord } from "./member-record.js";
 import type { Mirror } from "./mirror.js";
@@ -55,6 +56,9 @@ async function copyAndJoin(
 ): Promise<number> {
   mirror.use(member, "preparing");
   const record: MemberRecord | undefined = await member.readRecord();
+  // For the notes on the way, which name the generation before.
+  if (mirror.records.dataGeneration === mirror.records.since && mirror.version > mirror.records.since)
+    mirror.renewGeneration(mirror.version);
   // Not while a new data generation is on its way: what the mirror's records say must hold.
   await mirror.settled();
   assertState(member, "preparing");
@@ -63,6 +67,7 @@ async function copyAndJoin(
   const chunks = setBits(bits).flatMap(chunksOf);
   progress.total = chunks.length;
   mirror.log.info({ chunks: chunks.length }, `mirror ${mirror.mirrorid}: copying to member ${member.dextid}`);
+  const notes = new CopyNotes(mirror, member, bits);
   const alone = new InTurn();
   let copying = 0;
   await inParallel(chunks, CHUNKS_AT_ONCE, async (offset) => {
@@ -73,6 +78,7 @@ async function copyAndJoin(
         copying -= 1;
       });
       progress.copied += 1;
+      await notes.copied(offset);
     };
     // Other holders of ranges are writers: they come first.
     await (mirror.lock.size > copying ? alone.run(copy) : copy());
