@@ -107,6 +107,10 @@ export class Lane {
     await waitUntil("the volume is served", async () => {
       if (volume.isOver) return true;
       return (await this.rig.status()).state === "serving";
+    }).catch(async (error: unknown) => {
+      // Else it would answer for the next one.
+      await volume.kill();
+      throw error;
     });
     if (volume.isOver) throw new Error(`the volume process ended with ${await volume.exited} at its start`);
   }
