@@ -156,7 +156,7 @@ test("a storage server that was restarted has lost what was not flushed: its mem
 });
 
 test("the last good copy that lost unflushed writes answers EIO until it is attached anew", async () => {
-  const rig = await Rig.create({ disks: 1, redundancy: 1, memberTimeoutMs: 20_000 });
+  const rig = await Rig.create({ disks: 2, redundancy: 1, memberTimeoutMs: 20_000 });
   await rig.attach();
   const client = await rig.open();
   await client.write(0, randomData("lost", 4096));
@@ -168,6 +168,9 @@ test("the last good copy that lost unflushed writes answers EIO until it is atta
   await expect(client.write(0, Buffer.alloc(4096))).rejects.toThrow("errno 5");
   // Nothing makes durable what is lost.
   await expect(client.flush()).rejects.toThrow("errno 5");
+  // Nor is it copied; whoever asks for that is told what helps.
+  rig.manager.mirrors.get(rig.mirrorid(0))?.members.set(rig.dextid(0, 1), MemberStatus.SPARE);
+  await expect(rig.resync(0, 1)).rejects.toThrow("until the volume is detached and attached again");
 });
 
 test("a disk that is connected again is so in a higher incarnation, which ends what was sent before", async () => {

@@ -1,4 +1,5 @@
 import { describeError, type ErrorName, VasError } from "../../../shared/errors.js";
+import { showMirror } from "../../../shared/ids.js";
 import { InTurn } from "../../common/in-turn.js";
 import { withChunk } from "./chunk-lock.js";
 import { CHUNK_BYTES, chunksOf, flushDisk, inParallel, writeChunk } from "./copy-chunk.js";
@@ -99,6 +100,7 @@ function copyChunk(mirror: Mirror, member: Member, offset: number): Promise<void
     const data = await new Promise<readonly Buffer[]>((resolve, reject) => {
       mirror.read(offset, CHUNK_BYTES, (errno, read = []) => {
         if (errno === 0) resolve(read);
+        else if (mirror.errno !== 0) reject(broken(mirror));
         else reject(notItsFault(new DiskError(errno, `reading mirror ${mirror.mirrorid} at ${offset}`)));
       });
     });
@@ -132,6 +134,14 @@ function assertState(member: Member, state: Member["state"]): void {
 /** The error of another disk than the member's own: whoever counts the failures of members must not count it. */
 function notItsFault(cause: DiskError): VasError {
   return new VasError("EAGAIN", cause.message, { cause });
+}
+
+/** What only a person can end, and should be told. */
+function broken({ mirrorid }: Mirror): VasError {
+  return new VasError(
+    "EAGAIN",
+    `the last good copy of mirror ${showMirror(mirrorid)} lost writes that it had answered, or can't keep its record; it answers errors until the volume is detached and attached again`,
+  );
 }
 
 function asVasError(error: unknown): VasError {
