@@ -46,6 +46,7 @@ export async function makePeace(
   for (const user of users) user.stop();
   await using;
   note("every request is answered");
+  await Promise.all(users.map((user) => user.revive()));
   // Besides those that were meant to fail: reads that failed for a while may have made a shred give its disk up.
   await exchangeBadDisks(world);
   if (DETACHED_VOLUMES_HEAL) await waitUntilWhole(world);

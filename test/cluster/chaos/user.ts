@@ -104,12 +104,21 @@ export class VolumeUser {
     return this.#underWay.size === 0;
   }
 
+  /** Reads a little of each mirror, if the volume is attached: one that answers errors until it is attached anew is seen so. */
+  async revive(): Promise<void> {
+    if ((await this.attachment.head()) === undefined) return;
+    for (let mirror = 0; mirror < this.options.gigabytes; mirror += 1)
+      await this.#readSurely((mirror * GIB) / CELL_BYTES, 1);
+  }
+
   /** Reads all that was ever written and compares it. What failed is attached anew, and read again. */
   async verify(): Promise<void> {
-    for (const first of this.areas) {
-      for (let attempts = 1; !(await this.#readOnce(first, AREA_CELLS)); attempts += 1)
-        if (attempts === 5) throw new Error(`volume ${this.options.name} can't be read`);
-    }
+    for (const first of this.areas) await this.#readSurely(first, AREA_CELLS);
+  }
+
+  async #readSurely(first: number, count: number): Promise<void> {
+    for (let attempts = 1; !(await this.#readOnce(first, count)); attempts += 1)
+      if (attempts === 5) throw new Error(`volume ${this.options.name} can't be read`);
   }
 
   violation(text: string): void {
