@@ -112,6 +112,7 @@ class Run {
       this.#expectNoViolation();
       if (course === undefined || active.size >= AT_ONCE) await Promise.race([...active, pause(200)]);
     }
+    for (const user of this.world.users) user.slowDown();
     await Promise.all(all);
   }
 }

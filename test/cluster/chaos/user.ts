@@ -22,6 +22,8 @@ const DISK_ERRORS = [5, 28];
 /** Between two requests of one writer, and of the reader, at most. */
 const WRITE_PAUSE_MS = 60;
 const READ_PAUSE_MS = 150;
+/** How many times longer they are when the faults are over: copying gives way to use, and is waited for. */
+const AT_EASE = 10;
 
 /** How a writer behaves: FUA on each write, a flush now and then, or neither. */
 type Manner = "fua" | "flush" | "plain";
@@ -57,6 +59,7 @@ export class VolumeUser {
   #unsettled: Write[] = [];
   #active: readonly number[] = [];
   #isStopping = false;
+  #pace = 1;
   readonly #choice: Random;
 
   constructor(readonly options: UserOptions) {
@@ -72,6 +75,7 @@ export class VolumeUser {
   async run(): Promise<void> {
     const { seed, name, hasSnapshots } = this.options;
     this.#isStopping = false;
+    this.#pace = 1;
     const writers = MANNERS.map((manner, index) =>
       this.#write(manner, new Random(seed, `${name} writer ${index}`)),
     );
@@ -82,6 +86,11 @@ export class VolumeUser {
   stop(): void {
     this.#isStopping = true;
     this.release();
+  }
+
+  /** Goes on more slowly. */
+  slowDown(): void {
+    this.#pace = AT_EASE;
   }
 
   get isStopping(): boolean {
@@ -163,7 +172,7 @@ export class VolumeUser {
         if (data !== undefined) return client.write(offset, data, { fua: manner === "fua" });
         return kind < 0.06 ? client.trim(offset, length) : client.zero(offset, length);
       });
-      await this.pause(random.between(0, WRITE_PAUSE_MS));
+      await this.pause(random.between(0, WRITE_PAUSE_MS) * this.#pace);
     }
   }
 
@@ -173,7 +182,7 @@ export class VolumeUser {
       if (this.#isStopping) return;
       const { first, count } = this.#range(random);
       await this.#readOnce(first, count);
-      await this.pause(random.between(0, READ_PAUSE_MS));
+      await this.pause(random.between(0, READ_PAUSE_MS) * this.#pace);
     }
   }
 
