@@ -50,12 +50,12 @@ export class TestServer extends LocalServer {
   }
 
   /** Waits until its agent answers calls. */
-  async waitUntilAnswers(): Promise<void> {
+  async waitUntilAnswers(timeoutMs = 120_000): Promise<void> {
     const port = this.plan.kind === "head" ? HEAD_PORT : STORAGE_PORT;
     const addresses = [{ host: this.rpcAddress, port }];
     const rpc = createXmlRpcClient({ addresses, timeoutMs: 1000, maxResponseBytes: MIB });
-    await waitUntil(`${this.plan.name} answers`, async () => (await rpc.call("helloWorld", {})) === 0);
-    rpc.close();
+    const answers = async (): Promise<boolean> => (await rpc.call("helloWorld", {})) === 0;
+    await waitUntil(`${this.plan.name} answers`, answers, timeoutMs).finally(() => rpc.close());
   }
 
   /** The programs of its data path: export processes, or volume processes. */

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { confPath, renderConf } from "../../../cli/local/server.js";
 import type { TestCluster } from "../../harness/cluster.js";
 import type { SmallFileSystem } from "../../harness/full-disk.js";
@@ -11,6 +12,11 @@ import type { VolumeUser } from "./user.js";
 
 /** For so long after a disk failed, or seemed to, a last good copy may be refused. */
 const FAILURE_ECHO_MS = 90_000;
+
+/** A process that was started answers within this, or has ended, or what it needs is under a fault. */
+const STARTED_MS = 3000;
+/** Between two starts. */
+const RESTART_MS = 500;
 
 /** What faults act on. What is under one fault is left alone by the others until that one is over. */
 export interface World {
@@ -134,12 +140,23 @@ export function ofServer(
   return faultOf({ name, weight, things, nameOf: ({ plan }) => plan.name }, work);
 }
 
-/** Starts the control process if none lives, and waits until it answers. */
+/**
+ * Starts the control process if none lives, and waits until it answers. One that ends at its start, as where its disk is full,
+ * is started again, as its service manager would.
+ */
 export async function bringUp(server: TestServer, cluster: TestCluster): Promise<void> {
   server.thaw();
-  if (server.control().length === 0) server.up();
-  if (server === cluster.manager) await waitUntil("the manager answers", () => cluster.status());
-  else await server.waitUntilAnswers();
+  await waitUntil(`${server.plan.name} answers`, async () => {
+    if (server.control().length === 0) server.up();
+    const answers = server === cluster.manager ? cluster.status() : server.waitUntilAnswers(STARTED_MS);
+    return answers.then(
+      () => true,
+      async () => {
+        await pause(RESTART_MS);
+        return false;
+      },
+    );
+  });
 }
 
 /** Kills the control process, if it lives, and starts it anew: it registers as one that starts. */
