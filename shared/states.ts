@@ -20,8 +20,8 @@ export type Evacuation = (typeof Evacuation)[keyof typeof Evacuation];
 
 /**
  * What a disk extent holds for its mirror. ALLOCATED: never written. INSYNC: the mirror's content. SPARE: to be
- * resynced. FAULTY: out of use, kept until the mirror is whole again, or has no other place for what makes it so. NEEDSHRED: belongs to
- * no mirror any more and holds old bytes; shown as ALLOCATED on the wire.
+ * resynced. FAULTY: out of use, kept until the mirror is whole again, or has no other place for what makes it so.
+ * NEEDSHRED: belongs to no mirror any more and holds old bytes; shown as ALLOCATED on the wire.
  */
 export const MemberStatus = { ALLOCATED: 1, INSYNC: 2, SPARE: 3, FAULTY: 4, NEEDSHRED: 5 } as const;
 export type MemberStatus = (typeof MemberStatus)[keyof typeof MemberStatus];

@@ -43,6 +43,8 @@ export interface HealingPlan {
   readonly giveUp: readonly number[];
   /** SPARE members that may come back, or are not needed: FAULTY once every replacement has a place. */
   readonly giveUpIfPlaced: readonly number[];
+  /** What is given up first where there is no room for another member: at most one. */
+  readonly inTheWay: readonly number[];
   /** How many members the mirror is short of, counting those that are to be resynced. */
   readonly missing: number;
   /** New members to place now. */
@@ -101,6 +103,7 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
           unneeded.includes(member),
       ),
     ),
+    inTheWay: ids(findInTheWay(members)),
     missing,
     place: mirror.untouched || insync.length > 0 ? missing : 0,
     resync: ids([...resync, ...(mirror.bound ? letGo(insync, resync, surplus) : [])]),
@@ -108,6 +111,21 @@ export function planHealing(mirror: HealingMirror): HealingPlan {
 }
 
 const isSound = ({ lost, reachable }: HealingMember): boolean => lost === "no" && reachable;
+
+/**
+ * A copy that was replaced, or declared failed, is kept until the mirror is whole (R7), but not in the very place of what would
+ * make it so: the oldest one whose server could have another. Not without a sound copy.
+ */
+function findInTheWay(members: readonly HealingMember[]): HealingMember[] {
+  const isOut = ({ status, lost }: HealingMember): boolean =>
+    status === MemberStatus.FAULTY || (status === MemberStatus.SPARE && lost === "failed");
+  if (!members.some((member) => member.status === MemberStatus.INSYNC && isSound(member))) return [];
+  const used = new Set(members.filter((member) => !isOut(member)).map(({ ssvrid }) => ssvrid));
+  return members
+    .filter((member) => isOut(member) && member.reachable && !used.has(member.ssvrid))
+    .sort((a, b) => a.dextid - b.dextid)
+    .slice(0, 1);
+}
 
 /** SPARE members beyond the redundancy: what they were to replace is there after all. Those that can be asked stay first. */
 function surplusSpares({ members, redundancy }: HealingMirror): HealingMember[] {

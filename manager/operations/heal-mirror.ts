@@ -101,8 +101,9 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const { placed, noRoom } = isKnownRoomless
     ? { placed: 0, noRoom: undefined }
     : await placeMembers(tx, placement, context);
-  const inTheWay =
-    isKnownRoomless || noRoom !== undefined ? await findInTheWay(tx, members, attachment.lvolid) : [];
+  const lacksRoom = isKnownRoomless || noRoom !== undefined;
+  // One at a time: the space of one before it may be room enough.
+  const inTheWay = lacksRoom && !(await waitsForShred(tx, attachment.lvolid)) ? rows(plan.inTheWay) : [];
   // Members that hold nothing go only when another took their place: the redundancy must not shrink for good.
   for (const member of rows(plan.forget).slice(0, placed)) await dismissMember(tx, member, attachment.lvolid);
   for (const member of rows(plan.drop)) {
@@ -148,25 +149,6 @@ export const healMirror: Operation<HealingRequest, HealingResult> = async (tx, r
   const wantsHead = isFree && possible.length > 0 ? attachment.lvolid : undefined;
   return { changed: changed || wanted.length > 0, noRoom, wish, wantsHead };
 };
-
-/**
- * A copy that was replaced, or declared failed, is kept until the mirror is whole (R7), but not in the very place of what would
- * make it so: where there is no room for another member, the oldest one is in the way, unless the space of one before it is
- * still being shredded. Not without a sound copy.
- *
- * @returns at most one
- */
-async function findInTheWay(tx: Tx, members: readonly MemberRow[], lvolid: number): Promise<MemberRow[]> {
-  const isOut = ({ status, lost }: MemberRow): boolean =>
-    status === MemberStatus.FAULTY || (status === MemberStatus.SPARE && lost === 1);
-  const used = new Set(members.filter((member) => !isOut(member)).map(({ ssvrid }) => ssvrid));
-  const [oldest] = members.filter(
-    (member) =>
-      isOut(member) && isUp(member.disk_priority) && isUp(member.server_priority) && !used.has(member.ssvrid),
-  );
-  if (oldest === undefined || !members.some(isSoundInSync) || (await waitsForShred(tx, lvolid))) return [];
-  return [oldest];
-}
 
 /** Mirrors of one length on the same disks ask for the same: where there is room for another member. */
 function describeWish({ length }: MirrorRow, members: readonly MemberRow[]): string {

@@ -71,6 +71,24 @@ test("extents are kept until the mirror has all its copies again", () => {
   );
 });
 
+test("what makes room is out of use, and goes only beside a sound copy", () => {
+  fc.assert(
+    fc.property(mirrors, (mirror) => {
+      const { inTheWay } = planHealing(mirror);
+      expect(inTheWay.length).toBeLessThanOrEqual(1);
+      const given = mirror.members.filter(({ dextid }) => inTheWay.includes(dextid));
+      for (const { status, lost } of given)
+        expect(status === MemberStatus.FAULTY || (status === MemberStatus.SPARE && lost === "failed")).toBe(
+          true,
+        );
+      const isSound = ({ status, lost, reachable }: HealingMember): boolean =>
+        status === MemberStatus.INSYNC && lost === "no" && reachable;
+      if (given.length > 0) expect(mirror.members.some(isSound)).toBe(true);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test("nothing is copied where there is nothing to copy from", () => {
   fc.assert(
     fc.property(mirrors, (mirror) => {
