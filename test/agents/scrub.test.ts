@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -190,6 +189,19 @@ function readersOf(disk: Awaited<ReturnType<typeof labelledDisk>>, cluster: stri
   return readers;
 }
 
+/** The process that reads, a child of ours. */
+function readerOf(parent: number): number {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8")
+    .trim()
+    .split(" ")
+    .map(Number);
+  const found = children.find((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("disk-reader-main"),
+  );
+  if (found === undefined) throw new Error("nobody reads the disk");
+  return found;
+}
+
 test("the process that reads answers with a checksum of what is on the disk, and is made again when it was killed", async () => {
   const disk = await labelledDisk();
   const readers = readersOf(disk, "c");
@@ -201,12 +213,8 @@ test("the process that reads answers with a checksum of what is on the disk, and
   onTestFinished(() => handle.close());
   await handle.write(Buffer.from([1]), 0, 1, 20 * MIB);
   expect(await reader?.read(16 * MIB, 16 * MIB)).not.toBe(zeros);
-  const [pid] = execFileSync("pgrep", ["-P", String(process.pid), "-f", "disk-reader-main"], {
-    encoding: "utf8",
-  })
-    .split("\n")
-    .map(Number);
-  process.kill(pid as number, "SIGKILL"); // pgrep fails if there is none
+  const pid = readerOf(process.pid);
+  process.kill(pid, "SIGKILL");
   await waitUntil("it is gone", () => !existsSync(`/proc/${pid}`));
   expect(await reader?.read(32 * MIB, 16 * MIB)).toBe(zeros);
 });

@@ -13,8 +13,8 @@ const NOTE_BYTES: Bytes = 64 * MIB;
  * detach, a fence, the end of a process – goes on there (rule R7), instead of beginning anew for ever.
  *
  * The record names the data generation before the mirror's: as long as no bit was cleared since the mirror's began, what was
- * written meanwhile, to this member or not, is marked in the records of the others. Should the mirror go on without this member and clear bits, its
- * `since` becomes its generation, which is not in this record: then everything is copied.
+ * written meanwhile, to this member or not, is marked in the records of the others. Should the mirror go on without this member
+ * and clear bits, its `since` becomes its generation, which is higher than this record's: then everything is copied.
  */
 export class CopyNotes {
   readonly #turns = new InTurn();
