@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AgentAddress } from "../../shared/agent-address.js";
 import { showDisk, showExtent } from "../../shared/ids.js";
 import type { GrantedExtent } from "../../shared/methods/agent-methods.js";
-import { FailureTarget, MemberStatus } from "../../shared/states.js";
+import { BindEvent, BindStatus, FailureTarget, MemberStatus } from "../../shared/states.js";
 import { extentPlace, GIB, type Gigabytes, REGION_BYTES } from "../../shared/units.js";
 import { isDeclaredLost, isUp } from "../domain/member-rules.js";
 import { isSnapshot } from "../domain/snapshot-rules.js";
@@ -65,16 +66,29 @@ export const nextComparison: Operation<
   ComparisonPlan | undefined
 > = async (tx, { except }, { now, settings }) => {
   const due = await mirrorToCompare(tx, { since: now - settings.compare_interval * 1000, now, except });
-  const mirror = due && (await findMirror(tx, due.mirrorid));
+  return due && planComparison(tx, due.mirrorid, due.position);
+};
+
+/** Whether the volume is attached as it was, and its copies are those that they were, when this was planned. */
+export const isStillAsPlanned: Operation<{ readonly plan: ComparisonPlan }, boolean> = async (tx, { plan }) =>
+  isDeepStrictEqual(await planComparison(tx, plan.mirrorid, plan.gigabyte), plan);
+
+/** @returns undefined unless a head has the mirror, and keeps it */
+async function planComparison(
+  tx: Tx,
+  mirrorid: number,
+  gigabyte: Gigabytes,
+): Promise<ComparisonPlan | undefined> {
+  const mirror = await findMirror(tx, mirrorid);
   const owner = mirror && (await findVolume(tx, mirror.lvolid));
-  if (due === undefined || owner === undefined) return undefined;
-  const { lvolid, epoch, hsvrid } = await attachmentOf(tx, owner);
-  const head = hsvrid === null ? undefined : await findHeadServer(tx, hsvrid);
+  if (owner === undefined) return undefined;
+  const { lvolid, epoch, hsvrid, bind_status, bind_event } = await attachmentOf(tx, owner);
+  const isServed = bind_status === BindStatus.BOUND && bind_event === BindEvent.NONE;
+  const head = hsvrid === null || !isServed ? undefined : await findHeadServer(tx, hsvrid);
   if (head === undefined) return undefined;
-  const { mirrorid, position: gigabyte } = due;
   const address = { addresses: await addressesOf(tx, "head", head.hsvrid), port: head.port };
   return { mirrorid, gigabyte, copies: await comparableCopies(tx, mirrorid), head: address, lvolid, epoch };
-};
+}
 
 async function comparableCopies(tx: Tx, mirrorid: number): Promise<ComparedCopy[]> {
   const lost = await lostStorageServers(tx);

@@ -4,7 +4,7 @@ import { createXmlRpcServer } from "../../shared/xmlrpc/server.js";
 import type { XmlRpcValue } from "../../shared/xmlrpc/value.js";
 
 /** What an agent answers to a method; a fault that is thrown is the answer. */
-export type Answers = Record<string, () => XmlRpcValue>;
+export type Answers = Record<string, () => XmlRpcValue | Promise<XmlRpcValue>>;
 
 /** An agent's door that answers as it is told; `answers` may be changed at any time. */
 export class PlayedAgent {

@@ -8,6 +8,7 @@ import type { AgentsPort } from "../../agents-port/agents-port.js";
 import {
   type ComparedGigabyte,
   type ComparisonPlan,
+  isStillAsPlanned,
   nextComparison,
   nextDetachedToCompare,
   recordComparison,
@@ -24,7 +25,7 @@ export interface CopyComparerOptions {
 
 /** Mirrors at once: this is to be in nobody's way. */
 const AT_ONCE = 2;
-/** A mirror that could not be compared is let alone for so long. */
+/** A mirror that could not be compared, though nothing about it changed, is let alone for so long. */
 const REST_MS: Milliseconds = 600_000;
 /** How long one round goes on; it is followed by another soon. */
 const ROUND_MS: Milliseconds = 60_000;
@@ -98,7 +99,9 @@ export class CopyComparer {
       } catch (error) {
         if (!(error instanceof VasError)) throw error;
         this.#failures += 1;
-        this.#resting.set(plan.mirrorid, clock.monotonic() + REST_MS);
+        // One that was detached or lost a copy meanwhile has not been tried as it is now.
+        if (await executor.runQuietly(isStillAsPlanned, { plan }))
+          this.#resting.set(plan.mirrorid, clock.monotonic() + REST_MS);
         log.info({ err: error }, `the copies of ${showMirror(plan.mirrorid)} can't be compared now`);
       } finally {
         this.#busy.delete(plan.mirrorid);
