@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { waitUntil } from "../harness/wait-until.js";
+import { beginWrite, ended, hasFailedPath, makeArray, nameOf, stateOf } from "./guest-array.js";
 import type { Machine } from "./machine.js";
 import { useMachine } from "./use-machine.js";
 
@@ -39,25 +40,6 @@ dmsetup resume a`;
 const FAILS = 4;
 const WAITS = 20;
 const WORKS = 40;
-
-const nameOf = async (machine: Machine, device: string): Promise<string> =>
-  (await machine.run(`basename $(readlink -f /dev/mapper/${device})`)).trim();
-
-/** Begins a write of 4 KiB. What it ended with stands in a file then. */
-const beginWrite = (machine: Machine, name: string, place: number): Promise<string> =>
-  machine.run(`
-    (dd if=/dev/urandom of=/dev/md101 bs=4k count=1 seek=${place * 256} oflag=direct
-     echo $? >/tmp/${name}.ended) </dev/null >/dev/null 2>&1 &`);
-
-/** Codes of the writes that have ended, by name. */
-async function ended(machine: Machine): Promise<Record<string, string>> {
-  const text = await machine.run("cd /tmp; grep . *.ended /dev/null | sed 's/.ended:/ /'");
-  const lines = text.split("\n").filter((line) => line !== "");
-  return Object.fromEntries(lines.map((line) => line.split(" ") as [string, string]));
-}
-
-const stateOf = async (machine: Machine, member: string): Promise<string[]> =>
-  (await machine.run(`cat /sys/block/md101/md/dev-${member}/state`)).trim().split(",");
 
 /** Begins a write that fails while another one is at the gate. */
 async function beginBoth(machine: Machine): Promise<void> {
@@ -128,20 +110,14 @@ test("writes that a member can't take wait in multipath below md until they are 
   await machine.run(TWO_MEMBERS);
   const table =
     "0 131072 multipath 3 queue_if_no_path queue_mode bio 0 1 1 service-time 0 1 1 /dev/mapper/a 1";
-  await machine.run(`
-    set -e
-    dmsetup create held --table "${table}"
-    mdadm --create /dev/md101 --run --quiet --level=1 --raid-devices=2 --assume-clean --metadata=1.2 --bitmap=internal \
-      --bitmap-chunk=4M --data-offset=1M --size=48M /dev/mapper/held /dev/mapper/b`);
+  await machine.run(`dmsetup create held --table "${table}"`);
+  await makeArray(machine, "/dev/mapper/held", "/dev/mapper/b");
   const held = await nameOf(machine, "held");
   await machine.run(`echo writemostly >/sys/block/md101/md/dev-${held}/state`);
   await machine.run(FAIL_SOME);
   await beginBoth(machine);
   await machine.run("dmsetup resume gate");
-  await waitUntil("the path has failed", async () => {
-    const status = await machine.run("dmsetup status held");
-    return / \d+:\d+ F /.test(status);
-  });
+  await waitUntil("the path has failed", () => hasFailedPath(machine, "held"));
   await beginWrite(machine, "later", WORKS);
   await machine.run(`dd if=/dev/md101 of=/dev/null bs=4k count=1 skip=${WORKS * 256} iflag=direct`);
   expect(await ended(machine)).toEqual({});

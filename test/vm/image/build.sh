@@ -42,7 +42,8 @@ copy_modules() {
 }
 disks=(virtio_pci virtio_blk ext4 crc32c_generic crc32c_intel)
 copy_modules "$root" "${disks[@]}" virtio_net virtio_rng virtio_console loop sd_mod sg iscsi_tcp scsi_dh_alua \
-  dm_mod dm_snapshot dm_multipath dm_round_robin dm_service_time dm_queue_length dm_delay dm_flakey md_mod raid1 \
+  configfs target_core_mod target_core_iblock iscsi_target_mod md_mod raid1 dm_mod dm_snapshot dm_multipath \
+  dm_round_robin dm_service_time dm_queue_length dm_delay dm_flakey \
   nf_tables nft_ct nft_reject_inet nf_conntrack libcrc32c
 
 install -m 755 "$(command -v node)" "$root/usr/local/bin/node"
