@@ -16,11 +16,8 @@ export interface MachinePlan {
   readonly image: string;
   /** For sockets and logs; of this machine alone. */
   readonly folder: string;
-  /** Images of ext4 file systems: the project, read only; and the machine's own, which keeps what is written. */
-  readonly project?: string;
+  /** Image of an ext4 file system, mounted at /data, which keeps what is written there. */
   readonly data?: string;
-  /** Cables, as QEMU's `-netdev` takes them without the id. */
-  readonly networks?: readonly string[];
   readonly memoryMb?: number;
 }
 
@@ -154,10 +151,10 @@ interface ExecStatus {
 const decode = (data = ""): string => Buffer.from(data, "base64").toString("utf8");
 const consolePath = ({ folder }: MachinePlan): string => join(folder, "console");
 
-function qemuArguments({ name, image, folder, project, data, networks, memoryMb }: MachinePlan): string[] {
+function qemuArguments({ name, image, folder, data, memoryMb }: MachinePlan): string[] {
   // No watchdogs: on a busy host a lockup report says nothing about the guest. One processor is faster than two here.
   const kernel = `console=ttyS0 quiet panic=-1 mitigations=off audit=0 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 \
-random.trust_cpu=on raid=noautodetect net.ifnames=0 vas.name=${name}`;
+random.trust_cpu=on raid=noautodetect vas.name=${name}`;
   const door = (id: string): string => `socket,id=${id},path=${join(folder, id)},server=on,wait=off`;
   return [
     ...["-accel", "tcg,thread=single", "-cpu", "max", "-machine", "q35", "-smp", "1"],
@@ -169,12 +166,7 @@ random.trust_cpu=on raid=noautodetect net.ifnames=0 vas.name=${name}`;
     ...["-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"],
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"],
     ...disk("root", join(image, "root.ext4"), "snapshot=on,cache=unsafe"),
-    ...(project === undefined ? [] : disk("project", project, "readonly=on")),
     ...(data === undefined ? [] : disk("data", data, "cache=unsafe,discard=unmap")),
-    ...(networks ?? []).flatMap((network, number) => [
-      ...["-netdev", `${network},id=net${number}`],
-      ...["-device", `virtio-net-pci,netdev=net${number},romfile=`],
-    ]),
   ];
 }
 

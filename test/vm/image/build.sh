@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds a machine for tests out of Debian packages: a kernel, a small initrd, and a root file system with udev, device
-# mapper, md, iSCSI target and initiator, multipath and node. Needs root, and neither loop devices nor a network but Debian's.
+# mapper, md, and iSCSI targets and initiator. Needs root, and neither loop devices nor a network but Debian's.
 #
 #   build.sh FOLDER
 #
@@ -23,7 +23,7 @@ depmod -b "$work/kernel" "$version"
 
 # dpkg's thousands of fsyncs would take longer than all the rest.
 root=$work/root
-packages=udev,kmod,dmsetup,mdadm,open-iscsi,tgt,multipath-tools,iproute2,nftables,e2fsprogs,procps,psmisc,fio,libstdc++6
+packages=udev,kmod,dmsetup,mdadm,open-iscsi,tgt,iproute2,e2fsprogs
 mmdebstrap --quiet --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/eatmydata \
   --include="$packages,qemu-guest-agent" --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root" "$sources"
@@ -41,12 +41,10 @@ copy_modules() {
   depmod -b "$to" "$version"
 }
 disks=(virtio_pci virtio_blk ext4 crc32c_generic crc32c_intel)
-copy_modules "$root" "${disks[@]}" virtio_net virtio_rng virtio_console loop sd_mod sg iscsi_tcp scsi_dh_alua \
-  configfs target_core_mod target_core_iblock iscsi_target_mod md_mod raid1 dm_mod dm_snapshot dm_multipath \
-  dm_round_robin dm_service_time dm_queue_length dm_delay dm_flakey \
-  nf_tables nft_ct nft_reject_inet nf_conntrack libcrc32c
+copy_modules "$root" "${disks[@]}" virtio_rng virtio_console loop sd_mod iscsi_tcp \
+  configfs target_core_mod target_core_iblock iscsi_target_mod md_mod raid1 dm_mod dm_multipath \
+  dm_service_time dm_delay
 
-install -m 755 "$(command -v node)" "$root/usr/local/bin/node"
 install -m 755 "$here/guest-init" "$root/sbin/guest-init"
 echo 127.0.0.1 localhost >"$root/etc/hosts"
 
