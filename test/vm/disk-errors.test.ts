@@ -53,8 +53,11 @@ echo 1 >$group/attrib/cache_dynamic_acls
 echo 0 >$group/attrib/demo_mode_write_protect
 echo 1 >$group/enable`;
 
-/** A mirror of the exported disk, behind multipath that queues, and of the one at hand. @returns md's name of the first */
-async function makeMirror(machine: Machine): Promise<string> {
+/** A mirror of an exported disk, behind multipath that queues, and of one at hand, in which a write to the first is failing. */
+async function failingMirror(exportDisk: string): Promise<{ machine: Machine; member: string }> {
+  const machine = await useMachine();
+  await machine.run(TWO_DISKS);
+  await machine.run(exportDisk);
   await machine.run(`
     set -e
     iscsid
@@ -64,16 +67,13 @@ async function makeMirror(machine: Machine): Promise<string> {
     disk=$(readlink -f /dev/disk/by-path/ip-${ADDRESS}:3260-iscsi-${TARGET}-lun-1)
     dmsetup create held --table "0 131072 multipath 1 queue_if_no_path 0 1 1 service-time 0 1 1 $disk 1"`);
   await makeArray(machine, "/dev/mapper/held", "/dev/mapper/near");
-  return nameOf(machine, "held");
+  await machine.run(FAIL);
+  await beginWrite(machine, "missed", 4);
+  return { machine, member: await nameOf(machine, "held") };
 }
 
 test("what a disk behind tgt fails to write is no failed path: md drops it and acknowledges, and nobody was asked", async () => {
-  const machine = await useMachine();
-  await machine.run(TWO_DISKS);
-  await machine.run(exportByTgt);
-  const member = await makeMirror(machine);
-  await machine.run(FAIL);
-  await beginWrite(machine, "missed", 4);
+  const { machine, member } = await failingMirror(exportByTgt);
   await waitUntil("the write has ended", async () => "missed" in (await ended(machine)));
   expect(await ended(machine)).toEqual({ missed: "0" });
   expect(await stateOf(machine, member)).toContain("faulty");
@@ -81,12 +81,7 @@ test("what a disk behind tgt fails to write is no failed path: md drops it and a
 });
 
 test("what a disk behind LIO fails to write is a failed path: the write waits until it is told to fail", async () => {
-  const machine = await useMachine();
-  await machine.run(TWO_DISKS);
-  await machine.run(exportByLio);
-  const member = await makeMirror(machine);
-  await machine.run(FAIL);
-  await beginWrite(machine, "missed", 4);
+  const { machine, member } = await failingMirror(exportByLio);
   await waitUntil("the path has failed", () => hasFailedPath(machine, "held"));
   expect(await ended(machine)).toEqual({});
   expect(await stateOf(machine, member)).toContain("in_sync");

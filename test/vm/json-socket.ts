@@ -40,6 +40,11 @@ export class JsonSocket {
     throw new Error(`${command}: ${JSON.stringify(answer)}`);
   }
 
+  /** Not after an answer was late: the next one would be taken for it. */
+  get isOpen(): boolean {
+    return this.#ended === undefined;
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -50,7 +55,6 @@ export class JsonSocket {
         reject(this.#ended);
         return;
       }
-      // An answer that comes too late would be taken for the next one's.
       const late = setTimeout(() => this.#socket.destroy(new Error(`no answer in ${timeout} ms`)), timeout);
       this.#waiting.push((answer) => {
         clearTimeout(late);
