@@ -58,12 +58,7 @@ test("R1: a failure report that is overtaken by a fence is ESTALE, and the write
 
 test("R4: shreds and grants of a deleted volume that arrive when its space has a new owner are refused, for the first time or again", async () => {
   // The next volume gets just the space of the last one: there is no other.
-  const cluster = await useCluster({
-    storageServers: 2,
-    diskGb: 1,
-    gate: true,
-    manager: { agent_timeout: 1 },
-  });
+  const cluster = await useCluster({ storageServers: 2, diskGb: 1, gate: true });
   const head = cluster.heads[0] as TestServer;
   const grants = cluster.gate.watch({ method: "grantExtents" });
   const shreds = cluster.gate.watch({ method: "registerShredRequest" });

@@ -35,12 +35,7 @@ async function expectKept(
 }
 
 test("a deletion that arrives after it was refused, and given up by its client, ends nothing", async () => {
-  const cluster = await useCluster({
-    storageServers: 2,
-    diskGb: 4,
-    gate: true,
-    manager: { agent_timeout: 1 },
-  });
+  const cluster = await useCluster({ storageServers: 2, diskGb: 4, gate: true });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, volume(head));
   const content = randomData("before", LENGTH);
@@ -85,7 +80,14 @@ test("a creation that arrives again after the head's agent was started anew does
 });
 
 test("a snapshot that the old head has taken, as is heard only after the volume moved, is none", async () => {
-  const cluster = await useCluster({ storageServers: 2, headServers: 2, diskGb: 4, gate: true });
+  const cluster = await useCluster({
+    storageServers: 2,
+    headServers: 2,
+    diskGb: 4,
+    gate: true,
+    // While its answer is held up, the head is not to be given up.
+    manager: { agent_timeout: 30 },
+  });
   const [one, two] = cluster.heads as [TestServer, TestServer];
   const { lvolid, client } = await createOpened(cluster, volume(one));
   await writeAll(client, 0, randomData("before", LENGTH));
