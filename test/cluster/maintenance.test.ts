@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
-import { BindStatus, JobStatus } from "../../shared/states.js";
+import { BindStatus } from "../../shared/states.js";
 import { MIB } from "../../shared/units.js";
 import type { TestCluster } from "../harness/cluster.js";
 import { isInSyncOn } from "../harness/members.js";
+import type { Message } from "../harness/message-gate.js";
 import { randomData } from "../harness/random-data.js";
 import { expectSound } from "../harness/sound.js";
 import type { TestServer } from "../harness/test-server.js";
@@ -29,6 +30,7 @@ async function degraded(): Promise<Degraded> {
     headServers: 2,
     storageServers: 3,
     diskGb: 6,
+    gate: true,
     manager: { maintenance_delay: 0.2, replace_after: 600 },
   });
   const heads = cluster.heads as [TestServer, TestServer];
@@ -46,11 +48,6 @@ async function degraded(): Promise<Degraded> {
   return { cluster, heads, lvolid, away, written };
 }
 
-async function isMaintained({ cluster }: Degraded): Promise<boolean> {
-  const { jobs } = await cluster.status();
-  return jobs.some(({ kind, status }) => kind === "resync" && status === JobStatus.RUNNING);
-}
-
 async function shownDetached({ cluster, lvolid }: Degraded): Promise<void> {
   const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
   expect(volume).toMatchObject({ hsvrid: 0, bind_status: BindStatus.UNBOUND, bind_event: 0, bind_error: "" });
@@ -60,15 +57,17 @@ test("a detached volume is brought in sync when its server is back, unseen by us
   const volume = await degraded();
   const { cluster, heads, lvolid, away, written } = volume;
   away.up();
+  const seen: unknown[] = [];
   await waitUntil("the volume is whole", async () => {
-    await shownDetached(volume);
-    for (const head of heads) expect(existsSync(head.socket("data"))).toBe(false);
+    await shownDetached(volume).catch((error: unknown) => seen.push(error));
+    seen.push(...heads.map((head) => head.socket("data")).filter((socket) => existsSync(socket)));
     const [shown] = await cluster.api("listLogicalVolumes", { lvolid });
     return shown?.fault === false;
   });
+  expect(seen).toEqual([]);
+  await waitUntil("no head runs it any more", () => heads.every((head) => head.dataPathPids().length === 0));
   await waitUntil("nothing is left to do", async () => (await cluster.status()).jobs.length === 0);
   await shownDetached(volume);
-  expect(heads.flatMap((head) => head.dataPathPids())).toEqual([]);
   await attach(cluster, lvolid, heads[1]);
   await expectSound(cluster, lvolid, await openVolume(heads[1], "data"), written);
 });
@@ -78,10 +77,13 @@ test.each([0, 1])(
   async (chosen) => {
     const volume = await degraded();
     const { cluster, heads, lvolid, away, written } = volume;
+    const hold = cluster.gate.hold({ method: "replaceMirrorDisk" });
     away.up();
-    await waitUntil("a head brings it in sync", () => isMaintained(volume));
+    // A head is about to bring it in sync.
+    await hold.next();
     const head = heads[chosen] as TestServer;
     await attach(cluster, lvolid, head);
+    await hold.release();
     const client = await openVolume(head, "data");
     await writeAll(client, 512 * MIB, data);
     await expectSound(cluster, lvolid, client, [...written, { offset: 512 * MIB, data }]);
@@ -94,14 +96,21 @@ test.each([0, 1])(
 test("when the head dies another one goes on, and a snapshot taken meanwhile is the volume of then", async () => {
   const volume = await degraded();
   const { cluster, heads, lvolid, away, written } = volume;
+  const hold = cluster.gate.hold({ method: "replaceMirrorDisk" });
+  const epochOf = ({ params }: Message): number => Number(params.epoch);
   away.up();
-  await waitUntil("a head brings it in sync", () => isMaintained(volume));
+  // A head is about to bring it in sync.
+  const first = await hold.next();
   await cluster.api("createSnapshot", { origin_lvolid: lvolid, snapshot_lvolname: "then" });
   // The snapshot has freed the volume, and a head takes it again.
-  await waitUntil("a head brings it in sync again", () => isMaintained(volume));
-  const index = heads.findIndex((head) => head.dataPathPids().length > 0);
+  const again = await waitUntil("a head is to bring it in sync again", () =>
+    hold.messages.find((message) => epochOf(message) > epochOf(first)),
+  );
+  const index = heads.findIndex((head) => head.plan.name === again.to);
   const [busy, other] = index === 1 ? [heads[1], heads[0]] : heads;
+  expect(busy.dataPathPids()).toHaveLength(1);
   await busy.kill();
+  hold.end();
   await cluster.waitUntilWhole();
   await shownDetached(volume);
   await attach(cluster, lvolid, other);
