@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { MIB } from "../../shared/units.js";
-import type { TestCluster, TestClusterOptions } from "../harness/cluster.js";
+import { patientHead, type TestCluster, type TestClusterOptions } from "../harness/cluster.js";
 import { FaultyDisk } from "../harness/faulty-disk.js";
 import { SmallFileSystem } from "../harness/full-disk.js";
 import { extentIds, isInSyncOn } from "../harness/members.js";
@@ -105,7 +105,7 @@ test("what a disk can't read is read from another copy", async () => {
 
 test("a slow disk slows a volume down, and is no reason to do without it", async () => {
   const disk = await FaultyDisk.create(1);
-  const cluster = await useClusterWith(disk, { storageServers: 2 });
+  const cluster = await useClusterWith(disk, { storageServers: 2, head: patientHead });
   const { lvolid, client } = await createEverywhere(cluster);
   const before = await extentIds(cluster, lvolid);
 

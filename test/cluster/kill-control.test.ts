@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { MIB } from "../../shared/units.js";
+import { patientHead } from "../harness/cluster.js";
 import { randomData } from "../harness/random-data.js";
 import type { TestServer } from "../harness/test-server.js";
 import { expectConsistent, useCluster } from "../harness/use-cluster.js";
@@ -8,7 +9,7 @@ import { createAttached, createOpened } from "../harness/volumes.js";
 import { waitUntil } from "../harness/wait-until.js";
 
 test("while the manager is dead, reads and writes go on; a restarted one serves the same state", async () => {
-  const cluster = await useCluster({ storageServers: 3 });
+  const cluster = await useCluster({ storageServers: 3, head: patientHead });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 3, head });
   const state = async () => ({
@@ -34,7 +35,7 @@ test("while the manager is dead, reads and writes go on; a restarted one serves 
 });
 
 test("export processes outlive their control process, which finds them again", async () => {
-  const cluster = await useCluster({ storageServers: 2 });
+  const cluster = await useCluster({ storageServers: 2, head: patientHead });
   const head = cluster.heads[0] as TestServer;
   const { client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 2, head });
   const agent = cluster.storage[0] as TestServer;
@@ -57,7 +58,7 @@ test("export processes outlive their control process, which finds them again", a
 });
 
 test("volume processes outlive their control process, which finds them again", async () => {
-  const cluster = await useCluster({ storageServers: 2 });
+  const cluster = await useCluster({ storageServers: 2, head: patientHead });
   const agent = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, {
     name: "data",

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { BindStatus, FailureTarget } from "../../shared/states.js";
 import { MIB } from "../../shared/units.js";
-import type { TestCluster } from "../harness/cluster.js";
+import { patientHead, type TestCluster } from "../harness/cluster.js";
 import { faultOf } from "../harness/fault-of.js";
 import { extentIds, isInSyncOn } from "../harness/members.js";
 import { randomData } from "../harness/random-data.js";
@@ -54,12 +54,7 @@ test("a head that is cut from a storage server writes on without it, and the ser
 });
 
 test("a write that a dead storage server missed waits for as long as the manager can't be told, and no longer", async () => {
-  const cluster = await useCluster({
-    storageServers: 4,
-    diskGb: 2,
-    network: "namespaces",
-    manager: { agent_timeout: 1 },
-  });
+  const cluster = await useCluster({ storageServers: 4, diskGb: 2, network: "namespaces" });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 3, head });
   const [dead] = await membersServers(cluster, lvolid);
@@ -121,7 +116,7 @@ test("a head that only the manager is cut from, in either direction, is fenced, 
     headServers: 2,
     diskGb: 1,
     network: "namespaces",
-    manager: { detach_timeout: 4, agent_timeout: 1 },
+    manager: { detach_timeout: 4 },
   });
   const [one, two] = cluster.heads as [TestServer, TestServer];
   const { manager, network } = cluster;
@@ -159,12 +154,12 @@ test("a head that only the manager is cut from, in either direction, is fenced, 
 
 test("while the manager is cut from all storage servers, nothing is replaced and the volumes are in use", async () => {
   // Longer than the time between the first server's and the last one's being found silent.
-  const replaceAfter = 8;
+  const replaceAfter = 15;
   const cluster = await useCluster({
     storageServers: 4,
     diskGb: 2,
     network: "namespaces",
-    manager: { replace_after: replaceAfter, agent_timeout: 1 },
+    manager: { replace_after: replaceAfter },
   });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 2, head });
@@ -192,7 +187,7 @@ test("a storage server that only the manager is cut from is replaced, and its co
     storageServers: 4,
     diskGb: 2,
     network: "namespaces",
-    manager: { agent_timeout: 1 },
+    head: patientHead,
   });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 2, head });
@@ -202,10 +197,14 @@ test("a storage server that only the manager is cut from is replaced, and its co
   await writeAll(client, 0, data);
 
   cluster.network.cut(cluster.manager, away);
-  await waitUntil("another server has a member", async () => {
-    const servers = await membersServers(cluster, lvolid);
-    return servers.filter((server) => server !== away).length === 2;
-  });
+  await waitUntil(
+    "another server has a member",
+    async () => {
+      const servers = await membersServers(cluster, lvolid);
+      return servers.filter((server) => server !== away).length === 2;
+    },
+    240_000,
+  );
   await writeAll(client, 4 * MIB, data);
   cluster.network.heal(cluster.manager, away);
   await waitUntil(
@@ -219,7 +218,11 @@ test("a storage server that only the manager is cut from is replaced, and its co
   // Its head used the copy all along; once no head does, there is one too many.
   await client.close();
   await cluster.api("detachLogicalVolume", { lvolid });
-  await waitUntil("a copy is given back", async () => (await extentIds(cluster, lvolid)).length === 2);
+  await waitUntil(
+    "a copy is given back",
+    async () => (await extentIds(cluster, lvolid)).length === 2,
+    240_000,
+  );
   await attach(cluster, lvolid, head);
   await expectSound(cluster, lvolid, await openVolume(head, "data"), written);
 });

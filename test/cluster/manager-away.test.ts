@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { MIB } from "../../shared/units.js";
+import { patientHead } from "../harness/cluster.js";
 import { isInSyncOn } from "../harness/members.js";
 import { randomData } from "../harness/random-data.js";
 import { expectSound } from "../harness/sound.js";
@@ -13,7 +14,12 @@ import { waitUntil } from "../harness/wait-until.js";
 const AWAY_MS = 60_000;
 
 test("reads and writes go on for a minute without the manager; a copy that fails then holds up writes until it is back", async () => {
-  const cluster = await useCluster({ storageServers: 3, diskGb: 2, manager: { replace_after: 600 } });
+  const cluster = await useCluster({
+    storageServers: 3,
+    diskGb: 2,
+    manager: { replace_after: 600 },
+    head: patientHead,
+  });
   const head = cluster.heads[0] as TestServer;
   const { lvolid, client } = await createOpened(cluster, { name: "data", gigabytes: 1, redundancy: 3, head });
   const failing = cluster.storage[2] as TestServer;

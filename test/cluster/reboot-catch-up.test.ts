@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { showVolume } from "../../shared/ids.js";
 import { GIB, MIB } from "../../shared/units.js";
+import { patientHead } from "../harness/cluster.js";
 import type { NbdClient } from "../harness/nbd-client.js";
 import { randomData, seed } from "../harness/random-data.js";
 import { expectSound } from "../harness/sound.js";
@@ -68,6 +69,7 @@ test.each(patterns)(
       storageServers: 2,
       diskGb: GIGABYTES,
       manager: { replace_after: 600 },
+      head: patientHead,
     });
     const [head, away] = [cluster.heads[0] as TestServer, cluster.storage[1] as TestServer];
     const { lvolid, client } = await createOpened(cluster, {
@@ -82,10 +84,14 @@ test.each(patterns)(
     await client.flush();
     expect(await cluster.api("listLogicalVolumes", { lvolid })).toMatchObject([{ fault: true }]);
     away.up();
-    await waitUntil("its copies are in sync", async () => {
-      const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
-      return volume?.fault === false;
-    });
+    await waitUntil(
+      "its copies are in sync",
+      async () => {
+        const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
+        return volume?.fault === false;
+      },
+      480_000,
+    );
     const data = randomData("data", blockBytes);
     await expectSound(
       cluster,
@@ -101,4 +107,5 @@ test.each(patterns)(
     expect(copied).toBeGreaterThanOrEqual(CHANGED);
     expect(copied).toBeLessThanOrEqual(touched);
   },
+  1_200_000,
 );

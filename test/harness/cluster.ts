@@ -50,6 +50,8 @@ const quickManager = {
   detach_timeout: 60,
 };
 const quickHead = { member_timeout: 2 };
+/** Where no copy may be done without only because the machine is busy. */
+export const patientHead = { member_timeout: 30 } as const;
 
 type Api = <M extends ManagerMethodName>(
   method: M,
