@@ -1,9 +1,14 @@
 import { expect, test } from "vitest";
+import { KIND_TEST_MS } from "./crash/job-kind.js";
 import { attach, detach, fence } from "./crash/kinds.js";
 import { runKind, startWorld } from "./crash/run-kind.js";
 
 for (const kind of [attach, detach, fence]) {
-  test(`a job that is stopped at any point ends as if it had not been: ${kind.name}`, () => runKind(kind));
+  test(
+    `a job that is stopped at any point ends as if it had not been: ${kind.name}`,
+    () => runKind(kind),
+    KIND_TEST_MS,
+  );
 }
 
 test("a detach whose answer is lost is asked for again, and not refused with the volume gone from its head", async () => {

@@ -23,7 +23,7 @@ const PIECE = MIB / 2;
 /** Where the content is written and read: both ends of the volume. */
 const PLACES = [0, GIB - PIECE] as const;
 /** More than the period of an agent's registration, which finds what an event did not tell. */
-const QUIET_MS = 75_000;
+const QUIET_MS = 300_000;
 
 /** A volume as the manager's database has it. */
 interface VolumeRecord {
@@ -110,7 +110,7 @@ export class CrashWorld {
     if (volume?.bind_status !== BindStatus.BOUND || volume.hsvrid !== hsvrid) {
       await this.detach();
       // Where a kind gives an attach little time, a busy machine may need more.
-      await waitUntil("the volume is attached", () => this.attach(head).then(() => true), 20_000);
+      await waitUntil("the volume is attached", () => this.attach(head).then(() => true), 240_000);
     }
     await this.settle();
     await this.use(head);

@@ -12,6 +12,9 @@ export interface Obstacle {
   readonly action: CrashAction;
 }
 
+/** For the test of a kind: its runs follow one another, and each waits for processes that start. */
+export const KIND_TEST_MS = 1_800_000;
+
 /** A kind of job, as far as stopping it at each of its points is concerned. */
 export interface JobKind {
   readonly name: string;

@@ -92,7 +92,7 @@ export const attachAtDeadHead: JobKind = {
 export const attachWithoutEnd: JobKind = {
   name: "attach that does not end",
   firstOwnPoint: "after answer of attachLogicalVolume",
-  cluster: { ...twoHeads, manager: { ...impatient, attach_timeout: 4 } },
+  cluster: { ...twoHeads, manager: { ...impatient, attach_timeout: 10 } },
   victims: ["manager", "storage"],
   isConfirmed: false,
   obstacle: {
@@ -166,7 +166,7 @@ export const replace: JobKind = {
 async function failExtent(world: CrashWorld, dextid: number): Promise<void> {
   await world.cluster.api("notifyFailure", { target: FailureTarget.LVOL, targetid: dextid });
   // No job is open before the reconciler has looked.
-  await waitUntil("the extent is replaced", async () => !(await world.members()).includes(dextid), 30_000);
+  await waitUntil("the extent is replaced", async () => !(await world.members()).includes(dextid), 240_000);
 }
 
 /** The export of a member is silent while the volume is written: the member is out of sync, and catches up. */
