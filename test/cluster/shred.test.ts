@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } f
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { diskFileBytes } from "../../cli/local/server.js";
+import { showDisk } from "../../shared/ids.js";
 import { Priority } from "../../shared/states.js";
 import { EXTENT_UNIT_BYTES, MIB } from "../../shared/units.js";
 import { TestCluster, type TestClusterOptions } from "../harness/cluster.js";
@@ -67,10 +68,8 @@ test("shreds go on after their agents and the manager were killed, and leave not
   const places = placesOf(diskGb);
   for (const { plan } of [one, two]) writeSevens(plan.disks[0] ?? "", places);
   for (const server of cluster.servers) server.up();
-  const progress = async () => {
-    const { jobs } = await cluster.status();
-    return jobs.filter(({ kind }) => kind === "shred").map((job) => job.progress);
-  };
+  const shreds = async () => (await cluster.status()).jobs.filter(({ kind }) => kind === "shred");
+  const progress = async () => (await shreds()).map((job) => job.progress);
   const waitForProgress = (percent: number) =>
     waitUntil(`both shreds are at ${percent} %`, async () => {
       const found = await progress();
@@ -78,8 +77,15 @@ test("shreds go on after their agents and the manager were killed, and leave not
     });
 
   await waitForProgress(15);
+  const ssvrid = await cluster.storageServerId(one);
+  const [disk] = await cluster.api("listPhysicalDisks", { ssvrid });
+  const own = showDisk(disk?.pdskid ?? 0);
+  const ownProgress = async () => (await shreds()).find(({ subject }) => subject.includes(own))?.progress;
   await one.killControl();
+  const before = await ownProgress();
+  expect(before).toBeGreaterThanOrEqual(15);
   one.up();
+  await waitUntil("the agent tells anew how far it is", async () => (await ownProgress()) !== before);
   await waitForProgress(15);
   await cluster.manager.kill();
   cluster.manager.up();

@@ -78,12 +78,21 @@ test("a resync that is cancelled stays so until it is retried, also over a resta
   await cluster.manager.kill();
   cluster.manager.up();
   await waitUntil("the manager answers", () => cluster.status());
+  const other = await createAttached(cluster, { name: "other", gigabytes: 1, redundancy: 2, head });
+  await cluster.api("detachLogicalVolume", { lvolid: other });
+  await cluster.api("deleteLogicalVolume", { lvolid: other });
+  // What is shredded is looked for after what is to be healed.
+  await waitUntil(
+    "the manager has looked at what is to be done",
+    async () => (await cluster.status()).capacity.unshredded === 0,
+  );
   expect((await cluster.api("listJobs", {})).filter(({ kind }) => kind === "resync")).toEqual([]);
   await hold.release();
   expect(await cluster.api("retryJob", { jobid })).toBe(0);
   await waitUntil(
     "the server can be deleted",
     async () => (await cluster.api("deleteStorageServer", { ssvrid })) === 0,
+    240_000,
   );
   await expectSound(cluster, lvolid, client, [{ offset: 0, data }]);
 });

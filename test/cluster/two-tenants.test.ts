@@ -73,5 +73,6 @@ test("no tenant ever sees a byte of another one, whose space it gets", async () 
   }
   const used = spaces.flatMap((space) => [...space]);
   expect(new Set(used).size, "the tenants had space in common").toBeLessThan(used.length);
+  await cluster.waitUntilUsable();
   await expectConsistent(cluster);
 });
