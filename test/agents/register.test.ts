@@ -13,7 +13,7 @@ type Rig = Awaited<ReturnType<typeof registerRig>>;
 
 const pidOfExport = async ({ folder }: Rig, pdskid: number): Promise<number> => {
   const socket = join(folder, "exports", `${showDisk(pdskid)}.ctl`);
-  return ((await callControl(socket, "status", {}, 5000)) as { pid: number }).pid;
+  return ((await callControl(socket, "status", {}, 60_000)) as { pid: number }).pid;
 };
 
 test("blank disks are registered as new, labelled and served, and keep their ids from then on", async () => {

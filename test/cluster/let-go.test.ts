@@ -43,10 +43,14 @@ test("without a server to spare a head does without copies that were declared fa
   await expectConsistent(cluster);
 
   spare.up();
-  await waitUntil("there are three copies again", async () => {
-    const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
-    return volume?.fault === false;
-  });
+  await waitUntil(
+    "there are three copies again",
+    async () => {
+      const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
+      return volume?.fault === false;
+    },
+    240_000,
+  );
   await writeAll(client, 16 * MIB, data);
   const written = [0, 8 * MIB, 16 * MIB].map((offset) => ({ offset, data }));
   await expectSound(cluster, lvolid, client, written);

@@ -45,4 +45,4 @@ test("an unreadable place that nobody reads is found by a scrub: its copy is mad
   );
   faulty.heal();
   await expectSound(cluster, lvolid, client, [{ offset: 0, data }], faulty);
-}, 300_000);
+}, 900_000);

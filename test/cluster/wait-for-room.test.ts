@@ -45,12 +45,16 @@ test.each([
 
     const added = cluster.storage[3] as TestServer;
     added.up();
-    await waitUntil("three copies are in sync, none of them on the lost server", async () => {
-      const members = membersOf(await cluster.api("showLogicalVolume", { lvolid }));
-      const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
-      const servers = members.map(({ lvolspec }) => lvolspec.ssvrid);
-      return volume?.fault === false && servers.length === 3 && !servers.includes(ssvrid);
-    });
+    await waitUntil(
+      "three copies are in sync, none of them on the lost server",
+      async () => {
+        const members = membersOf(await cluster.api("showLogicalVolume", { lvolid }));
+        const [volume] = await cluster.api("listLogicalVolumes", { lvolid });
+        const servers = members.map(({ lvolspec }) => lvolspec.ssvrid);
+        return volume?.fault === false && servers.length === 3 && !servers.includes(ssvrid);
+      },
+      240_000,
+    );
     const servers = await cluster.api("listStorageServers", {});
     expect(servers.filter(({ priority }) => priority === Priority.HIGH)).toHaveLength(3);
     if (!attached) {

@@ -35,7 +35,7 @@ export async function failingDisk(path: string, bytes: Bytes): Promise<FailingDi
   await waitUntil(
     "nbdfuse serves the disk (nbdkit, libnbd-bin)",
     () => statSync(file).size === bytes,
-    10_000,
+    120_000,
   );
   mkdirSync(dirname(path), { recursive: true });
   symlinkSync(file, path);

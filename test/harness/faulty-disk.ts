@@ -59,9 +59,9 @@ export class FaultyDisk {
     const socket = join(folder, "socket");
     const parameters = [`file=${content}`, `control=${disk.control}`];
     startTool("nbdkit", ["--foreground", "--unix", socket, "python", plugin, ...parameters]);
-    await waitUntil("nbdkit listens", () => existsSync(socket), 20_000);
+    await waitUntil("nbdkit listens", () => existsSync(socket), 120_000);
     startTool("nbdfuse", [disk.path, "--unix", socket]);
-    await waitUntil("the disk is mounted", () => existsSync(disk.path), 20_000);
+    await waitUntil("the disk is mounted", () => existsSync(disk.path), 120_000);
     return disk;
   }
 

@@ -94,7 +94,7 @@ export class Hold {
   /** Waits for the next message that was not returned before. */
   async next(): Promise<Message> {
     const place = this.#taken++;
-    return waitUntil(`${this.filter.method} is called`, () => this.messages[place], 60_000);
+    return waitUntil(`${this.filter.method} is called`, () => this.messages[place]);
   }
 
   /** Holds nothing more, and delivers what nobody took. */

@@ -10,7 +10,7 @@ const REQUEST_MAGIC = 0x25609513;
 const REPLY_MAGIC = 0x67446698;
 const COMMAND_FLAG_FUA = 1;
 
-const CONNECT_MS = 10_000;
+const CONNECT_MS = 60_000;
 
 const Command = { READ: 0, WRITE: 1, DISCONNECT: 2, FLUSH: 3, TRIM: 4, WRITE_ZEROES: 6 } as const;
 
@@ -41,7 +41,7 @@ export class NbdClient {
     void this.receive();
   }
 
-  /** @throws NbdError if the export is refused, Error if the server does not answer within 10 s. */
+  /** @throws NbdError if the export is refused, Error if the server does not answer within a minute. */
   static async connect(where: NetConnectOpts, exportName = ""): Promise<NbdClient> {
     const socket = connect(where);
     const timer = setTimeout(() => socket.destroy(new Error("the NBD server does not answer")), CONNECT_MS);

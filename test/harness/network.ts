@@ -79,7 +79,7 @@ export class Network {
       const hub = await hold(env, process.execPath, relayProgram, relay);
       for (const { name } of plans) holders.set(name, await hold(env, "sleep", "infinity"));
       connectAll(hub, plans, holders);
-      await waitUntil("the relay listens", () => existsSync(relay), 20_000);
+      await waitUntil("the relay listens", () => existsSync(relay), 120_000);
       for (const plan of plans) doors.push(await openDoor(plan, relay, sockets));
       return network;
     } catch (error) {
@@ -160,7 +160,7 @@ async function hold(env: NodeJS.ProcessEnv, ...words: string[]): Promise<number>
   const own = readlinkSync("/proc/self/ns/net");
   const { pid } = child;
   if (pid === undefined) return failure;
-  await waitUntil("a network namespace is made", () => readlinkSync(`/proc/${pid}/ns/net`) !== own, 20_000);
+  await waitUntil("a network namespace is made", () => readlinkSync(`/proc/${pid}/ns/net`) !== own, 120_000);
   return pid;
 }
 

@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from "node:net";
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /** A connection that says exactly what a test wants, and gathers what comes back. */
 export class RawClient {

@@ -19,7 +19,7 @@ import { bringUp, type World } from "./world.js";
 const DETACHED_VOLUMES_HEAL = true;
 const ANSWERED_MS = 240_000;
 const HEALED_MS = 300_000;
-const USABLE_MS = 90_000;
+const USABLE_MS = 240_000;
 
 /** All faults are over: the cluster heals by itself, and everything is compared with what it must hold. */
 export async function makePeace(
