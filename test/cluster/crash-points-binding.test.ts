@@ -11,16 +11,20 @@ for (const kind of [attach, detach, fence]) {
   );
 }
 
-test("a detach whose answer is lost is asked for again, and not refused with the volume gone from its head", async () => {
-  const world = await startWorld(detach);
-  await detach.begin(world);
-  for (const method of ["detachLogicalVolume", "waitEvent"]) {
-    await detach.prepare(world);
-    const point = { kind: `after answer of ${method}`, occurrence: 1 };
-    world.probes.manager.arm({ point, action: "drop" });
-    await world.detach();
-    expect(world.probes.manager.wasHit).toBe(true);
-    world.probes.manager.disarm();
-    expect(await detach.finish(world)).toBe("done");
-  }
-});
+test(
+  "a detach whose answer is lost is asked for again, and not refused with the volume gone from its head",
+  async () => {
+    const world = await startWorld(detach);
+    await detach.begin(world);
+    for (const method of ["detachLogicalVolume", "waitEvent"]) {
+      await detach.prepare(world);
+      const point = { kind: `after answer of ${method}`, occurrence: 1 };
+      world.probes.manager.arm({ point, action: "drop" });
+      await world.detach();
+      expect(world.probes.manager.wasHit).toBe(true);
+      world.probes.manager.disarm();
+      expect(await detach.finish(world)).toBe("done");
+    }
+  },
+  KIND_TEST_MS,
+);
