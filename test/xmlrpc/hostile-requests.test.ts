@@ -10,8 +10,8 @@ const server = createXmlRpcServer({
   maxBodyBytes: 4_000_000,
   maxHeldBytes: 64_000_000,
   maxConnections: 500,
-  headersTimeoutMs: 300,
-  requestTimeoutMs: 600,
+  headersTimeoutMs: 2_000,
+  requestTimeoutMs: 4_000,
   keepAliveTimeoutMs: 60_000,
   onDefect: () => undefined,
 });

@@ -11,6 +11,9 @@ import { createXmlRpcServer } from "../../shared/xmlrpc/server.js";
 import { echo, GOOD_BODY, GOOD_REQUEST, startServer } from "./echo-server.js";
 import { RawConnection } from "./raw-connection.js";
 
+/** Of what happens at once, unless the machine is busy. */
+const patiently = { timeout: 60_000 };
+
 function callOf(value: string): string {
   return GOOD_BODY.replace("still here", value);
 }
@@ -88,9 +91,9 @@ describe("a call", () => {
     const { port } = await startServer({ dispatch });
     const connection = await RawConnection.open(port);
     connection.send(GOOD_REQUEST);
-    await vi.waitFor(() => expect(signals).toHaveLength(1));
+    await vi.waitFor(() => expect(signals).toHaveLength(1), patiently);
     connection.reset();
-    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true));
+    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true), patiently);
   });
 
   test("is answered although the client has ended its side while it ran", async () => {
@@ -99,7 +102,7 @@ describe("a call", () => {
     const connection = await RawConnection.open(port);
     connection.send(GOOD_REQUEST);
     connection.end();
-    await vi.waitFor(() => expect(releases).toHaveLength(1));
+    await vi.waitFor(() => expect(releases).toHaveLength(1), patiently);
     // A call of its own shows that the server has seen the end of ours.
     expect((await postTo(port, "<")).status).toBe(200);
     releases[0]?.();
@@ -184,12 +187,12 @@ describe("a connection", () => {
 
   test("is not ended by any timeout while its call runs", async () => {
     const { dispatch, releases } = heldDispatch();
-    const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50, keepAliveTimeoutMs: 50 };
+    const limits = { headersTimeoutMs: 500, requestTimeoutMs: 500, keepAliveTimeoutMs: 500 };
     const { port } = await startServer({ dispatch, ...limits });
     const silent = await RawConnection.open(port);
     const calling = await RawConnection.open(port);
     calling.send(GOOD_REQUEST);
-    await vi.waitFor(() => expect(releases).toHaveLength(1));
+    await vi.waitFor(() => expect(releases).toHaveLength(1), patiently);
     // The timeouts have struck once the connection that says nothing is gone.
     await silent.until("the end of the silent connection", ({ closed }) => closed);
     releases[0]?.();
@@ -198,11 +201,11 @@ describe("a connection", () => {
 
   test("is not ended by a timeout of the call before, if the next was sent ahead", async () => {
     const { dispatch, releases } = heldDispatch();
-    const limits = { headersTimeoutMs: 50, requestTimeoutMs: 50 };
+    const limits = { headersTimeoutMs: 500, requestTimeoutMs: 500 };
     const { port } = await startServer({ dispatch, ...limits });
     const calling = await RawConnection.open(port);
     calling.send(GOOD_REQUEST.repeat(2));
-    await vi.waitFor(() => expect(releases).toHaveLength(2));
+    await vi.waitFor(() => expect(releases).toHaveLength(2), patiently);
     releases[0]?.();
     await calling.until("an answer", ({ received }) => received.includes("released"));
     const silent = await RawConnection.open(port);
@@ -213,11 +216,15 @@ describe("a connection", () => {
 
   test("whose client does not read its answer is cut", async () => {
     const dispatch = vi.fn(async () => "x".repeat(30_000_000));
-    const { port, server } = await startServer({ dispatch, requestTimeoutMs: 100, headersTimeoutMs: 100 });
+    const { port, server } = await startServer({
+      dispatch,
+      requestTimeoutMs: 1_000,
+      headersTimeoutMs: 1_000,
+    });
     const connection = await RawConnection.open(port);
     connection.stopReading();
     connection.send(GOOD_REQUEST);
-    await vi.waitFor(() => expect(dispatch).toHaveBeenCalled());
+    await vi.waitFor(() => expect(dispatch).toHaveBeenCalled(), patiently);
     // Were it not cut, closing would wait for it until a deadline that is beyond the test's.
     await server.close(600_000);
   });
@@ -310,7 +317,7 @@ describe("a refusal", () => {
       await connection.until("an answer", ({ closed }) => closed);
       return connection.received;
     };
-    await vi.waitFor(async () => expect(await second()).toMatch(/^HTTP\/1\.1 503 /), { timeout: 60_000 });
+    await vi.waitFor(async () => expect(await second()).toMatch(/^HTTP\/1\.1 503 /), patiently);
     const small = await postTo(port, GOOD_BODY);
     expect(await small.text()).toContain("still here");
     first.send("x");
@@ -362,7 +369,7 @@ describe("closing", () => {
     const { port, server } = await startServer({ dispatch });
     const calling = await RawConnection.open(port);
     calling.send(GOOD_REQUEST);
-    await vi.waitFor(() => expect(releases).toHaveLength(1));
+    await vi.waitFor(() => expect(releases).toHaveLength(1), patiently);
     const closed = server.close(60_000);
     releases[0]?.();
     await closed;
@@ -397,10 +404,10 @@ describe("closing", () => {
     const { port, server } = await startServer({ dispatch });
     const calling = await RawConnection.open(port);
     calling.send(GOOD_REQUEST);
-    await vi.waitFor(() => expect(signals).toHaveLength(1));
+    await vi.waitFor(() => expect(signals).toHaveLength(1), patiently);
     await server.close(10);
     await calling.until("the end", ({ closed }) => closed);
-    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true));
+    await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true), patiently);
   });
 
   test("frees the port", async () => {
