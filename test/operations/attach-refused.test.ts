@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { BindEvent, BindStatus, EventStatus } from "../../shared/states.js";
-import { ended, fault, playedCluster } from "./played-cluster.js";
+import { ended, fault, impatient, playedCluster } from "./played-cluster.js";
 
 test.each([
   { code: 22, text: "EINVAL: no such tree", result: "EINVAL" },
@@ -48,7 +48,7 @@ test("a head that does not answer, or not in time, has its attach undone", async
   await silent.head.close();
   expect(await silent.tryAttach()).toMatchObject({ result: "EHOSTDOWN" });
   expect(await silent.bindingOf()).toMatchObject({ bind_status: BindStatus.UNBOUND, hsvrid: null });
-  const slow = await playedCluster();
+  const slow = await playedCluster(impatient);
   slow.head.answers.waitEvent = () => ended(EventStatus.PROGRESS);
   expect(await slow.tryAttach()).toMatchObject({ result: "ETIMEDOUT" });
   expect(await slow.bindingOf()).toMatchObject({ bind_status: BindStatus.UNBOUND, hsvrid: null });

@@ -22,7 +22,7 @@ import { State } from "./state.js";
 const log = pino({ level: "silent" });
 
 function toolsFor(state: State) {
-  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 1_000);
+  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 10_000);
   onTestFinished(() => agents.close());
   return { executor: state.executor, agents, clock: systemClock, log, signal: new AbortController().signal };
 }

@@ -20,7 +20,7 @@ async function dueVolume() {
   expect(await cluster.tryAttach()).toMatchObject({ status: EventStatus.DONE });
   state.now += YEAR;
   for (const { answers } of storage) answers.checksumRegions = () => Array(MAX_CHECKSUMS).fill("equal");
-  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 1_000);
+  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 10_000);
   onTestFinished(() => agents.close());
   const comparer = new CopyComparer({
     executor: state.executor,

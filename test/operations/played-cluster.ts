@@ -32,8 +32,13 @@ export const fault = (code: number, text: string) => () => {
   throw new XmlRpcFault(code, text);
 };
 
+type Settings = ReturnType<typeof loadConfig>["storage_manager"];
+
+/** Where something is waited for that does not come. */
+export const impatient = { attach_timeout: 3, agent_timeout: 3 } as const;
+
 /** A volume on two storage servers whose agents obey, and a head server that says that it serves whatever it is asked. */
-export async function playedCluster() {
+export async function playedCluster(settings: Partial<Settings> = {}) {
   const state = await State.open();
   const storage = [];
   for (const number of [2, 3]) {
@@ -55,12 +60,12 @@ export async function playedCluster() {
   const server = { ip_data: [head.address], port: head.port, boot_id: "b", running: [] };
   const hsvrid = await state.run(registerHeadServer, server);
   const lvolid = await state.run(createVolume, { lvolname: "v", capacity: 1, redundancy: 2 });
-  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 1_000);
+  const agents = new AgentsPort({ cluster: "c", serial: 1 }, 10_000);
   onTestFinished(() => agents.close());
   const tools = {
     executor: state.executor,
     agents,
-    settings: { ...loadConfig(undefined, {}).storage_manager, attach_timeout: 3, agent_timeout: 1 },
+    settings: { ...loadConfig(undefined, {}).storage_manager, ...settings },
     clock: systemClock,
     log: pino({ level: "silent" }),
     signal: new AbortController().signal,

@@ -88,6 +88,7 @@ test("a caller is answered at its deadline though the job that it waits for goes
   });
   await runner.start();
   onTestFinished(end);
+  await waitUntil("it runs", async () => (await state.run(readJob, { jobid }))?.status === JobStatus.RUNNING);
   expect(await runner.waitFor(jobid, 50)).toMatchObject({ status: JobStatus.RUNNING });
   const waiting = runner.waitFor(jobid, 50_000);
   end();

@@ -4,7 +4,7 @@ import { beginAttach } from "../../manager/operations/begin-attach.js";
 import { notifyFailure } from "../../manager/operations/notify-failure.js";
 import { BindEvent, BindStatus, EventStatus, FailureTarget, MemberStatus } from "../../shared/states.js";
 import { statusesOf } from "./attached.js";
-import { ended, playedCluster } from "./played-cluster.js";
+import { ended, impatient, playedCluster } from "./played-cluster.js";
 
 const { INSYNC, SPARE } = MemberStatus;
 
@@ -45,7 +45,7 @@ test("a volume whose head does not confirm a detach stays attached to it", async
 });
 
 test("an attach that neither its head nor any storage server takes back keeps the volume from others", async () => {
-  const { state, storage, head, hsvrid, lvolid, tryAttach, bindingOf } = await playedCluster();
+  const { state, storage, head, hsvrid, lvolid, tryAttach, bindingOf } = await playedCluster(impatient);
   head.answers.waitEvent = () => {
     for (const agent of storage) void agent.close();
     return ended(EventStatus.PROGRESS);
