@@ -47,7 +47,7 @@ function membersAreEqual(rig: Rig): boolean {
 }
 
 test(`random I/O while disks are killed, frozen and brought back (seed ${seed})`, async () => {
-  const rig = await Rig.create();
+  const rig = await Rig.create({ memberTimeoutMs: 5_000 });
   await rig.attach();
   const client = await rig.open();
   const model = new Model();

@@ -7,7 +7,7 @@ const compare = (rig: Rig, regions: readonly number[]) =>
   rig.control("compareRegions", { mirrorid: rig.mirrorid(0), regions });
 
 test("a byte that changed on one disk is found with its place, and those that agree stand together", async () => {
-  const rig = await Rig.create();
+  const rig = await Rig.create({ memberTimeoutMs: 60_000 });
   await rig.attach();
   const client = await rig.open();
   await client.write(2 * REGION_BYTES, randomData("data", 4 * MIB));
@@ -23,7 +23,7 @@ test("a byte that changed on one disk is found with its place, and those that ag
 });
 
 test("a region that is written all the time is equal in each comparison", async () => {
-  const rig = await Rig.create();
+  const rig = await Rig.create({ memberTimeoutMs: 60_000 });
   await rig.attach();
   const client = await rig.open();
   const patterns = ["one", "other"].map((name) => randomData(name, MIB));

@@ -295,7 +295,7 @@ export class Rig {
     return await this.control("status", {});
   }
 
-  control(method: string, params: object, timeoutMs = 60_000): Promise<unknown> {
+  control(method: string, params: object, timeoutMs = 240_000): Promise<unknown> {
     return callControl(join(this.folder, "control"), method, params, timeoutMs);
   }
 
@@ -303,6 +303,14 @@ export class Rig {
     const version = this.manager.mirrors.get(this.mirrorid(mirror))?.version ?? 0;
     const add = this.extent(mirror, disk, MemberStatus.SPARE);
     return this.control("replaceMember", { mirrorid: this.mirrorid(mirror), version, add, remove });
+  }
+
+  /** How many chunks of 1 MiB each copying was to copy, in order, once so many are in the log. */
+  chunksCopied(copyings: number): Promise<number[]> {
+    return waitUntil(`${copyings} copyings are in the log`, () => {
+      const found = [...this.log.matchAll(/"chunks":(\d+)/g)].map(([, chunks]) => Number(chunks));
+      return found.length >= copyings && found;
+    });
   }
 
   async open(): Promise<NbdClient> {

@@ -19,9 +19,11 @@ export class TestProcess {
     this.#child.stderr?.pipe(output, { end: false });
     this.exited = new Promise((resolve) => {
       this.#child.once("close", (code) => {
-        this.#isOver = true;
-        output.end();
-        resolve(code ?? undefined);
+        // Not before all that it said is in the file.
+        output.end(() => {
+          this.#isOver = true;
+          resolve(code ?? undefined);
+        });
       });
     });
   }
