@@ -44,7 +44,12 @@ async function live(client: string): Promise<unknown[]> {
 }
 
 beforeAll(async () => {
-  cluster = await TestCluster.create({ storageServers: 2, headServers: 2, diskGb: 24 });
+  cluster = await TestCluster.create({
+    storageServers: 2,
+    headServers: 2,
+    diskGb: 24,
+    manager: { agent_timeout: 30 },
+  });
   await cluster.start();
   const [head, other] = cluster.heads as [TestServer, TestServer];
   const failedHead = await cluster.headServerId(other);

@@ -36,7 +36,7 @@ async function waitForBinding(cluster: TestCluster, bind_event: number, bind_sta
 }
 
 test("while an attach waits for its head server until its deadline, a hundred other calls are answered", async () => {
-  const { cluster, head, call } = await frozenHead({ agent_timeout: 10, server_check_interval: 600 });
+  const { cluster, head, call } = await frozenHead({ agent_timeout: 30, server_check_interval: 600 });
   let isOver = false;
   const refused = faultOf(cluster.api("attachLogicalVolume", call)).finally(() => {
     isOver = true;

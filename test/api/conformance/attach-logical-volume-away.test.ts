@@ -19,7 +19,7 @@ import {
 const method = "attachLogicalVolume";
 
 test("attachLogicalVolume answers EHOSTDOWN if the head or a last good copy can't be reached, and is undone", async () => {
-  const own = await useCluster({ storageServers: 2, diskGb: 4, manager: { ...patient, agent_timeout: 1 } });
+  const own = await useCluster({ storageServers: 2, diskGb: 4, manager: { ...patient, agent_timeout: 10 } });
   const head = headOf(own);
   const volume = await createSmallAttached(own, "data");
   const { lvolid } = volume;
@@ -56,8 +56,8 @@ test("attachLogicalVolume answers ETIMEDOUT if it does not end within attach_tim
     storageServers: 2,
     diskGb: 4,
     gate: true,
-    manager: { ...patient, attach_timeout: 3 },
-    head: { member_timeout: 60 },
+    manager: { ...patient, attach_timeout: 15 },
+    head: { member_timeout: 300 },
   });
   const { lvolid } = await createSmall(own, "data");
   const exports = own.storage.flatMap((server) => server.dataPathPids());

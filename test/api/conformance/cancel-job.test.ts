@@ -63,7 +63,10 @@ test(`${method} ends a detach: the volume stays attached`, async () => {
       await expectBinding(cluster(), lvolid, bound);
     },
   ).catch(() => undefined);
-  expect(await cluster().api("detachLogicalVolume", { lvolid })).toBe(0);
+  await waitUntil(
+    "it is detached",
+    async () => (await cluster().api("detachLogicalVolume", { lvolid })) === 0,
+  );
 });
 
 test(`${method} undoes a snapshot that is being taken, and answers EBUSY for a deletion that a head was told of`, async () => {

@@ -7,7 +7,7 @@ import { bound, createSmallAttached, expectBinding, headOf, patient } from "./vo
 const method = "createSnapshot";
 
 test("createSnapshot answers EHOSTDOWN if the head of its origin is away, and there is none when it is back", async () => {
-  const options = { storageServers: 2, diskGb: 8, manager: { ...patient, agent_timeout: 1 } };
+  const options = { storageServers: 2, diskGb: 8, manager: { ...patient, agent_timeout: 10 } };
   const own = await useCluster(options);
   const origin = await createSmallAttached(own, "data");
   const head = headOf(own);
@@ -29,7 +29,8 @@ test("createSnapshot answers ETIMEDOUT if the head does not end within attach_ti
     storageServers: 2,
     diskGb: 4,
     gate: true,
-    manager: { ...patient, attach_timeout: 2, agent_timeout: 10 },
+    // Less than the 10 s after which the head gives up its own question.
+    manager: { ...patient, attach_timeout: 8, agent_timeout: 10 },
   });
   const origin = await createSmallAttached(own, "data");
   const params = { origin_lvolid: origin.lvolid, snapshot_lvolname: "data-s" };

@@ -204,7 +204,7 @@ test("deleteLogicalVolume of a snapshot answers ETIMEDOUT while the head is away
   const own = await useCluster({
     storageServers: 2,
     diskGb: 4,
-    manager: { ...patient, detach_timeout: 1, agent_timeout: 1 },
+    manager: { ...patient, detach_timeout: 5, agent_timeout: 10 },
   });
   const origin = await createSmallAttached(own, "data");
   const lvolid = await createSnapshotOf(own, origin, "data-s");

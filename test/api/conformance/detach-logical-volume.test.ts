@@ -164,7 +164,7 @@ test("detachLogicalVolume answers EHOSTDOWN if the head is lost meanwhile, and t
 });
 
 test("detachLogicalVolume does not need the storage servers, and answers EHOSTDOWN if the head is away", async () => {
-  const own = await useCluster({ storageServers: 2, diskGb: 4, manager: { ...patient, agent_timeout: 1 } });
+  const own = await useCluster({ storageServers: 2, diskGb: 4, manager: { ...patient, agent_timeout: 10 } });
   const head = headOf(own);
   const { lvolid } = await createSmallAttached(own, "data");
   await head.killControl();

@@ -75,7 +75,7 @@ test("notifyShredFinished makes a shred run at once that waits for its next atte
   expect(await statusOf(first.lvolid)).toBe(EventStatus.PENDING);
 
   expect(await cluster().api(method, { dextid: first.lvolid })).toBe(0);
-  await waitUntil("it is done", async () => (await statusOf(first.lvolid)) === EventStatus.DONE, 30_000);
+  await waitUntil("it is done", async () => (await statusOf(first.lvolid)) === EventStatus.DONE);
   await cluster().waitUntilUsable();
 });
 

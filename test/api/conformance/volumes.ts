@@ -79,7 +79,7 @@ export async function whileHeld<T>(
   const answer = call();
   answer.catch(() => undefined);
   try {
-    await waitUntil(`${message.method} is on its way`, () => hold.messages.length > 0, 60_000);
+    await waitUntil(`${message.method} is on its way`, () => hold.messages.length > 0);
     await work();
   } finally {
     await hold.release();

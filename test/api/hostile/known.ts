@@ -22,7 +22,9 @@ export const NOBODY = 999_999_999;
 /** A cluster at rest whose manager's heap can be looked at. */
 export async function hostileCluster(): Promise<{ cluster: TestCluster; known: Known; probe: HeapProbe }> {
   const probes: HeapProbe[] = [];
-  const options = { storageServers: 2, headServers: 1, diskGb: 8 };
+  // Nothing but the calls of a test is to make work for the manager.
+  const manager = { agent_timeout: 30, server_check_interval: 3600, replace_after: 3600 };
+  const options = { storageServers: 2, headServers: 1, diskGb: 8, manager };
   const cluster = await useCluster(options, ({ manager }) => probes.push(new HeapProbe(manager)));
   const [head, storage] = [cluster.heads[0], cluster.storage[0]] as [TestServer, TestServer];
   const [bound, spare] = ["bound", "spare"];
