@@ -3,22 +3,14 @@ import { join } from "node:path";
 import { type ClusterOptions, type ClusterPlan, MANAGER_PORT, planCluster } from "../../cli/local/plan.js";
 import { killAll } from "../../cli/local/processes.js";
 import type { ServerPlan } from "../../cli/local/server.js";
-import { linearOf, type SnapshotNode, type VolumeNode } from "../../shared/layout-tree.js";
-import {
-  type ClusterStatus,
-  type ManagerMethodName,
-  managerMethods,
-} from "../../shared/methods/manager-methods.js";
-import type { ParamsOf, ResultOf } from "../../shared/methods/method.js";
-import { MemberStatus, XMLRPC_VERSION } from "../../shared/states.js";
-import { createXmlRpcClient, type XmlRpcClient } from "../../shared/xmlrpc/client.js";
-import type { XmlRpcStruct, XmlRpcValue } from "../../shared/xmlrpc/value.js";
 import { type AddressBlock, claimAddresses } from "./addresses.js";
+import { ManagedCluster } from "./managed-cluster.js";
 import { MessageGate } from "./message-gate.js";
 import { innerPrefix, Network } from "./network.js";
 import { makeTestFolder, OWNER_TAG, ownIdentity } from "./orphans.js";
 import { TestServer } from "./test-server.js";
-import { waitUntil } from "./wait-until.js";
+
+export { membersOf, mirrorsOf } from "./layout.js";
 
 type DiskFiles = Readonly<Record<string, readonly string[]>>;
 
@@ -53,11 +45,6 @@ const quickHead = { member_timeout: 2 };
 /** Where no copy may be done without only because the machine is busy. */
 export const patientHead = { member_timeout: 30 } as const;
 
-type Api = <M extends ManagerMethodName>(
-  method: M,
-  params: ParamsOf<(typeof managerMethods)[M]>,
-) => Promise<ResultOf<(typeof managerMethods)[M]>>;
-
 /** What lies between the servers of a cluster, if anything does. */
 interface Between {
   readonly network: Network | undefined;
@@ -82,18 +69,18 @@ function layOut(folder: string, addresses: string, options: TestClusterOptions):
   return { ...plan, storage: plan.storage.map((server) => withDisks(server, disks?.[server.name])) };
 }
 
-function withDisks(plan: ServerPlan, disks: readonly string[] | undefined): ServerPlan {
+/** The server with these disks in place of its own. */
+export function withDisks(plan: ServerPlan, disks: readonly string[] | undefined): ServerPlan {
   if (disks === undefined) return plan;
   const ssvr_agent = { ...plan.conf.ssvr_agent, disks: disks.join(" ") };
   return { ...plan, disks, conf: { ...plan.conf, ssvr_agent } };
 }
 
 /** A cluster of real processes, in a temporary folder and on addresses of its own. */
-export class TestCluster {
+export class TestCluster extends ManagedCluster {
   readonly manager: TestServer;
   readonly storage: readonly TestServer[];
   readonly heads: readonly TestServer[];
-  private readonly rpc: XmlRpcClient;
 
   private constructor(
     readonly folder: string,
@@ -103,17 +90,13 @@ export class TestCluster {
     private readonly between: Between,
     private readonly absent: readonly string[],
   ) {
+    super();
     const { network, gate } = between;
     const make = (server: ServerPlan): TestServer =>
       new TestServer(gate === undefined ? server : MessageGate.through(server), environment, network);
     this.manager = make(plan.manager);
     this.storage = plan.storage.map(make);
     this.heads = plan.heads.map(make);
-    this.rpc = createXmlRpcClient({
-      addresses: [{ host: this.manager.rpcAddress, port: MANAGER_PORT }],
-      timeoutMs: 120_000,
-      maxResponseBytes: 64 * 1024 * 1024,
-    });
   }
 
   /** Makes a cluster and starts nothing yet. */
@@ -156,6 +139,14 @@ export class TestCluster {
     return [this.manager, ...this.storage, ...this.heads];
   }
 
+  protected get managerAt() {
+    return { host: this.manager.rpcAddress, port: MANAGER_PORT };
+  }
+
+  async isManagerRunning(): Promise<boolean> {
+    return this.manager.control().length > 0;
+  }
+
   get managerUrl(): string {
     return `http://${this.manager.rpcAddress}:${MANAGER_PORT}/`;
   }
@@ -169,72 +160,11 @@ export class TestCluster {
     await this.waitUntilUsable();
   }
 
-  /** Calls the manager's API; `ver` is added. */
-  readonly api: Api = async (method, params) => {
-    const answer = await this.raw(method, { ver: XMLRPC_VERSION, ...params });
-    // What travels is what the table of methods says.
-    managerMethods[method].result.parse(answer);
-    return answer as never;
-  };
-
-  /** Calls the manager with exactly these members, right or wrong. */
-  raw(method: string, members: XmlRpcStruct): Promise<XmlRpcValue> {
-    return this.rpc.call(method, members);
-  }
-
-  status(): Promise<ClusterStatus> {
-    return this.api("getClusterStatus", {});
-  }
-
   /** Every server is registered and up, and every gigabyte is clean or in use. */
   async waitUntilUsable(): Promise<void> {
     const there = this.storage.filter((server) => !this.absent.includes(server.plan.name));
     const disks = there.reduce((sum, server) => sum + server.plan.disks.length, 0);
-    await waitUntil("all servers are up and all disks are shredded", async () => {
-      const { head_servers, storage_servers, disks: seen, capacity } = await this.status();
-      const up = head_servers.up === this.heads.length && storage_servers.up === there.length;
-      return up && seen.up === disks && capacity.unshredded === 0;
-    });
-  }
-
-  /** Every member of every volume is INSYNC, and none is on the servers named. */
-  async waitUntilWhole(avoiding: readonly number[] = [], timeoutMs = 240_000): Promise<void> {
-    await waitUntil(
-      `all members are in sync${avoiding.length === 0 ? "" : `, and none on ssvr ${avoiding.join(" ")}`}`,
-      async () => {
-        for (const { lvolid } of await this.api("listLogicalVolumes", {})) {
-          const members = membersOf(await this.api("showLogicalVolume", { lvolid }));
-          const good = members.every(
-            (extent) =>
-              extent.mirror_status === MemberStatus.INSYNC && !avoiding.includes(extent.lvolspec.ssvrid),
-          );
-          if (!good) return false;
-        }
-        return true;
-      },
-      timeoutMs,
-    );
-  }
-
-  async storageServerId(server: TestServer): Promise<number> {
-    const found = (await this.api("listStorageServers", {})).find(({ ip_data }) =>
-      ip_data.includes(server.plan.address),
-    );
-    if (found === undefined) throw new Error(`${server.plan.name} is not registered`);
-    return found.ssvrid;
-  }
-
-  async headServerId(server: TestServer): Promise<number> {
-    const found = (await this.api("listHeadServers", {})).find(({ ip_data }) =>
-      ip_data.includes(server.plan.address),
-    );
-    if (found === undefined) throw new Error(`${server.plan.name} is not registered`);
-    return found.hsvrid;
-  }
-
-  /** What the manager finds wrong with its own state: nothing, or the test has found a defect. */
-  async check(): Promise<readonly string[]> {
-    return (await this.api("checkState", {})).findings;
+    await this.waitUntilAllUp({ heads: this.heads.length, storage: there.length, disks });
   }
 
   /** The end of every log, for the report of a failed test. */
@@ -244,7 +174,7 @@ export class TestCluster {
 
   /** Ends every process and removes every file. */
   async destroy(): Promise<void> {
-    this.rpc.close();
+    this.hangUp();
     // A frozen process dies of SIGKILL all the same.
     await Promise.all(this.servers.map((server) => killAll(server.processes)));
     this.between.gate?.close();
@@ -252,13 +182,4 @@ export class TestCluster {
     rmSync(this.folder, { recursive: true, force: true });
     this.block.release();
   }
-}
-
-/** All disk extents of a volume, mirror by mirror. */
-export function membersOf(volume: VolumeNode | SnapshotNode) {
-  return mirrorsOf(volume).flatMap((mirror) => mirror.components);
-}
-
-export function mirrorsOf(volume: VolumeNode | SnapshotNode) {
-  return linearOf(volume).components;
 }

@@ -1,60 +1,12 @@
 import { onTestFinished } from "vitest";
-import { MIB } from "../../shared/units.js";
 import { NbdClient } from "./nbd-client.js";
 import type { TestServer } from "./test-server.js";
 
-const CHUNK = MIB;
-/** Requests under way at once. */
-const DEPTH = 8;
+export { firstMismatch, writeAll } from "./chunked-io.js";
 
 /** Opens an attached volume at its head server; closed when the test ends. */
 export async function openVolume(head: TestServer, name: string): Promise<NbdClient> {
   const client = await NbdClient.connect({ path: head.socket(name) });
   onTestFinished(() => client.close());
   return client;
-}
-
-/** Runs the work of every chunk of a range, several at once. */
-async function forEachChunk(
-  length: number,
-  work: (at: number, size: number) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < length) {
-      const at = next;
-      next += CHUNK;
-      await work(at, Math.min(CHUNK, length - at));
-    }
-  };
-  await Promise.all(Array.from({ length: DEPTH }, worker));
-}
-
-/** Writes all of the data; `onProgress` is told the bytes acknowledged so far. */
-export async function writeAll(
-  client: NbdClient,
-  offset: number,
-  data: Buffer,
-  onProgress: (done: number) => void = () => {},
-): Promise<void> {
-  let done = 0;
-  await forEachChunk(data.length, async (at, size) => {
-    await client.write(offset + at, data.subarray(at, at + size));
-    done += size;
-    onProgress(done);
-  });
-}
-
-/** @returns the offset of the first chunk that does not read as the data; undefined if all do. */
-export async function firstMismatch(
-  client: NbdClient,
-  offset: number,
-  data: Buffer,
-): Promise<number | undefined> {
-  let mismatch: number | undefined;
-  await forEachChunk(data.length, async (at, size) => {
-    const read = await client.read(offset + at, size);
-    if (!read.equals(data.subarray(at, at + size))) mismatch = Math.min(mismatch ?? at, at);
-  });
-  return mismatch;
 }

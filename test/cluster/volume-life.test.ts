@@ -1,0 +1,10 @@
+import { test } from "vitest";
+import { MIB } from "../../shared/units.js";
+import { useCluster } from "../harness/use-cluster.js";
+import { processCluster } from "../scenarios/process-cluster.js";
+import { liveVolumeLife } from "../scenarios/volume-life.js";
+
+test("a volume lives through the loss of two servers, a snapshot and a move, on the data plane nbd", async () => {
+  const cluster = await useCluster({ storageServers: 4, headServers: 2, diskGb: 4 });
+  await liveVolumeLife(processCluster(cluster), 16 * MIB);
+});
