@@ -51,6 +51,8 @@ async function flushOne(
     if (concerned.length === 0) return 0;
     await Promise.all(concerned.map(({ mirror }) => mirror.settled()));
     if (errno > 0) return concerned.some(({ mirror }) => mirror.errno !== 0) ? errno : 0;
+    // Those that had something to flush are out. A member that had nothing keeps the disk in use, and may never see it again.
+    if (unflushedOn(disk, mirrors).length === 0) return 0;
     await disk.whenUpOrIdle();
   }
 }
