@@ -6,9 +6,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 
+import { buildProjectDisk } from "./project-disk.js";
+
 declare module "vitest" {
   interface ProvidedContext {
-    /** Folder with the image of the test machine. */
+    /** Folder with the image of the test machine, and of the disk that holds the project as it is compiled now. */
     machineImage: string;
   }
 }
@@ -37,6 +39,7 @@ export function setup(project: TestProject): void {
     build(folder);
     writeFileSync(stamp, wanted);
   }
+  buildProjectDisk(join(folder, "project.ext4"));
   project.provide("machineImage", folder);
 }
 

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import type { Milliseconds } from "../../shared/units.js";
+import { GIB, type Milliseconds } from "../../shared/units.js";
 import { waitUntil } from "../harness/wait-until.js";
 import { JsonSocket } from "./json-socket.js";
 
@@ -18,6 +18,8 @@ export interface MachinePlan {
   readonly folder: string;
   /** Image of an ext4 file system, mounted at /data, which keeps what is written there. */
   readonly data?: string;
+  /** Further disks, each a sparse file of this machine alone: `/dev/disk/by-id/virtio-<id>`. */
+  readonly disks?: readonly { readonly id: string; readonly gigabytes: number }[];
   readonly memoryMb?: number;
 }
 
@@ -39,6 +41,8 @@ export class Machine {
   /** @throws if it does not come up in time, with the end of its console */
   static async boot(plan: MachinePlan): Promise<Machine> {
     // It ends with us, whatever ends us.
+    for (const { id, gigabytes } of plan.disks ?? [])
+      if (!existsSync(diskFile(plan.folder, id))) makeSparse(diskFile(plan.folder, id), gigabytes);
     const child = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...qemuArguments(plan)], {
       stdio: ["ignore", "inherit", "inherit"],
     });
@@ -148,9 +152,15 @@ interface ExecStatus {
 }
 
 const decode = (data = ""): string => Buffer.from(data, "base64").toString("utf8");
+const diskFile = (folder: string, id: string): string => join(folder, `${id}.disk`);
+
+function makeSparse(path: string, gigabytes: number): void {
+  closeSync(openSync(path, "w"));
+  truncateSync(path, gigabytes * GIB);
+}
 const consolePath = ({ folder }: MachinePlan): string => join(folder, "console");
 
-function qemuArguments({ name, image, folder, data, memoryMb }: MachinePlan): string[] {
+function qemuArguments({ name, image, folder, data, disks = [], memoryMb }: MachinePlan): string[] {
   // No watchdogs: on a busy host a lockup report says nothing about the guest.
   const kernel = `console=ttyS0 quiet panic=-1 mitigations=off audit=0 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 \
 random.trust_cpu=on raid=noautodetect vas.name=${name}`;
@@ -165,7 +175,11 @@ random.trust_cpu=on raid=noautodetect vas.name=${name}`;
     ...["-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"],
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"],
     ...disk("root", join(image, "root.ext4"), "snapshot=on,cache=unsafe"),
+    ...disk("project", join(image, "project.ext4"), "readonly=on,cache=unsafe"),
     ...(data === undefined ? [] : disk("data", data, "cache=unsafe,discard=unmap")),
+    ...disks.flatMap(({ id }) =>
+      disk(id, diskFile(folder, id), "cache=unsafe,discard=unmap,detect-zeroes=unmap"),
+    ),
   ];
 }
 

@@ -23,7 +23,7 @@ depmod -b "$work/kernel" "$version"
 
 # dpkg's thousands of fsyncs would take longer than all the rest.
 root=$work/root
-packages=udev,kmod,dmsetup,mdadm,open-iscsi,tgt,iproute2,e2fsprogs
+packages=udev,kmod,dmsetup,mdadm,open-iscsi,tgt,iproute2,nftables,e2fsprogs,fio,libstdc++6,procps
 mmdebstrap --quiet --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/eatmydata \
   --include="$packages,qemu-guest-agent" --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root" "$sources"
@@ -43,7 +43,7 @@ copy_modules() {
 disks=(virtio_pci virtio_blk ext4 crc32c_generic crc32c_intel)
 copy_modules "$root" "${disks[@]}" virtio_rng virtio_console loop sd_mod iscsi_tcp \
   configfs target_core_mod target_core_iblock iscsi_target_mod md_mod raid1 dm_mod dm_multipath \
-  dm_service_time dm_delay
+  dm_service_time dm_round_robin dm_delay dm_snapshot virtio_net nf_tables
 
 install -m 755 "$here/guest-init" "$root/sbin/guest-init"
 echo 127.0.0.1 localhost >"$root/etc/hosts"
