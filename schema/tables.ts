@@ -31,6 +31,8 @@ export interface HeadServerRow {
   boot_id: string | null;
   /** It did not answer the server check; cleared when it is heard of again. */
   silent: 0 | 1;
+  /** By which storage servers that export by iSCSI know it; empty if it has not registered since there is one. */
+  chap_secret: string;
 }
 
 export interface StorageServerRow {
@@ -63,7 +65,10 @@ export interface DiskRow {
   /** Usable gigabytes. */
   capacity: number;
   priority: Priority;
+  /** Port that it is reached at. */
   nbd_port: number;
+  /** Of its server, until that starts again, if the disk is reached by iSCSI; else empty. */
+  iscsi_name: string;
   /** The highest extent generation given out on this disk (rule R4). */
   generation: number;
   /** Number of its rows of `bad_block`: with any, the disk comes back as LOW, not HIGH. */

@@ -62,6 +62,8 @@ const iqnPrefix = text
   .regex(/^(?:iqn\.)?[0-9]{4}-[0-9]{2}\.[^\s]+$/, { error: "must be like iqn.2010-10.com.example" })
   .transform((value) => (value.startsWith("iqn.") ? value : `iqn.${value}`));
 
+const dataPlane = z.enum(["nbd", "kernel"], { error: 'must be "nbd" or "kernel"' }).default("nbd");
+
 export const sections = {
   storage_manager: z.object({
     host_list: hosts
@@ -141,6 +143,9 @@ export const sections = {
         "a snapshot whose space can't be written to for this long is given up, so that its origin goes on",
       ),
     boot_id: text.default("").describe("instead of the machine's boot id, for agents that share a machine"),
+    data_plane: dataPlane.describe(
+      "how volumes are assembled: nbd by processes that serve them, kernel by Linux's device mapper and md as block devices. All agents of a cluster have the same",
+    ),
   }),
   ssvr_agent: z.object({
     port: port.default(8883).describe("port of the storage server's agent"),
@@ -178,11 +183,15 @@ export const sections = {
     shred_verify: flag
       .default(false)
       .describe("space that was zeroed is read back before it counts as shredded"),
+    data_plane: dataPlane.describe(
+      "how disks are exported: nbd by a process for each, kernel by Linux's iSCSI target. All agents of a cluster have the same",
+    ),
   }),
   iscsi: z.object({
     iqn_prefix: iqnPrefix
       .default("iqn.2010-10.com.example.vas")
-      .describe("prefix of iSCSI names, with or without `iqn.`; kept for installations that have it"),
+      .describe("prefix of iSCSI names, with or without `iqn.`"),
+    port: port.default(3260).describe("port of the iSCSI targets of the storage servers"),
   }),
   log: z.object({
     format: z

@@ -1,5 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import type { Attachment, ServerGrant } from "../operations/read-attachment.js";
+import { grantExtents } from "./grant-extents.js";
 import type { HandlerTools } from "./handler.js";
 
 /**
@@ -47,14 +48,7 @@ export async function grantEpoch(attachment: Attachment, tools: HandlerTools): P
   const { lvolid, epoch, grant_version: version, hsvrid } = attachment.volume;
   const { unasked } = await askStorageServers(
     attachment.grants,
-    ({ agent, extents }) =>
-      tools.agents.callStorage(agent, "grantExtents", {
-        lvolid,
-        epoch,
-        hsvrid: hsvrid ?? 0,
-        version,
-        extents,
-      }),
+    ({ agent, extents }) => grantExtents(agent, { lvolid, epoch, hsvrid, version, extents }, tools),
     tools,
   );
   return unasked;

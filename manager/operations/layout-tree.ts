@@ -1,4 +1,5 @@
 import { showDisk, showVolume } from "../../shared/ids.js";
+import { showUnitPath } from "../../shared/iscsi-names.js";
 import type {
   ExtentNode,
   LinearNode,
@@ -12,9 +13,16 @@ import type { Tx } from "../store/open-store.js";
 import { addressesByServer } from "../store/servers.js";
 import { type MirrorRow, mirrorsOfVolume, snapshotsOf, type VolumeRow } from "../store/volumes.js";
 
-/** `nbd://ADDR:PORT/pdsk-%08x`, one per data address of the disk's server. */
-export function exportPaths(addresses: readonly string[], port: number, pdskid: number): string[] {
+/**
+ * Where heads reach a disk, one per data address of its server: `nbd://ADDR:PORT/pdsk-%08x`, or the path of an iSCSI unit, if
+ * it is exported so.
+ */
+export function exportPaths(
+  addresses: readonly string[],
+  { pdskid, nbd_port: port, iscsi_name: server }: Pick<MemberRow, "pdskid" | "nbd_port" | "iscsi_name">,
+): string[] {
   return addresses.map((address) => {
+    if (server !== "") return showUnitPath({ address, port, server, pdskid });
     const host = address.includes(":") ? `[${address}]` : address;
     return `nbd://${host}:${port}/${showDisk(pdskid)}`;
   });
@@ -30,7 +38,7 @@ export function extentNode(member: MemberRow, addresses: readonly string[]): Ext
       pdskid: member.pdskid,
       offset: member.offset,
       ssvrid: member.ssvrid,
-      iscsi_path: exportPaths(addresses, member.nbd_port, member.pdskid),
+      iscsi_path: exportPaths(addresses, member),
       generation: member.generation,
     },
     labels: [],

@@ -22,7 +22,7 @@ export const listPhysicalDisks: Operation<{ readonly ssvrid?: number | undefined
     ssvrid: disk.ssvrid,
     pdskid: disk.pdskid,
     priority: disk.priority,
-    iscsi_path: exportPaths(addresses.get(disk.ssvrid) ?? [], disk.nbd_port, disk.pdskid),
+    iscsi_path: exportPaths(addresses.get(disk.ssvrid) ?? [], disk),
     local_path: disk.local_path,
     available: free.get(disk.pdskid) ?? 0,
     capacity: disk.capacity,

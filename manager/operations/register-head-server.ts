@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { VasError } from "../../shared/errors.js";
 import { showHeadServer } from "../../shared/ids.js";
 import type { apiMethods } from "../../shared/methods/manager-methods.js";
@@ -21,6 +22,9 @@ import { assertSameServer } from "./same-server.js";
 
 const DEFAULT_PORT = 8882;
 
+/** Of 128 bits. */
+const newSecret = (): string => randomBytes(16).toString("hex");
+
 /**
  * Registers a head server, or learns that a known one has started: every volume that is bound to it and that it does
  * not run any more is fenced.
@@ -42,6 +46,7 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
       port: params.port ?? DEFAULT_PORT,
       boot_id: boot,
       silent: 0,
+      chap_secret: newSecret(),
     });
     await insertAddresses(tx, "head", hsvrid, params.ip_data);
     const sentence = `head server ${showHeadServer(hsvrid)} (${params.ip_data.join(", ")}) is registered`;
@@ -69,6 +74,7 @@ export const registerHeadServer: Operation<ParamsOf<typeof apiMethods.registerHe
     port: params.port ?? server.port,
     boot_id: params.boot_id ?? null,
     silent: 0,
+    chap_secret: server.chap_secret === "" ? newSecret() : server.chap_secret,
   });
 
   // A new boot id and a list without the volume mean the same: its process is gone. An attach under way looks after

@@ -74,6 +74,7 @@ export const registerPhysicalDisk: Operation<Params, number> = async (tx, params
     sectors,
     capacity,
     nbd_port: params.nbd_port ?? disk.nbd_port,
+    iscsi_name: params.iscsi_name ?? "",
     ...(mayReturn(disk) && isUp(server.priority) ? { priority: priorityOfDisk(disk) } : {}),
   };
   await updateDisk(tx, disk.pdskid, change);
@@ -134,6 +135,7 @@ async function insertNew(tx: Tx, params: Params, server: StorageServerRow, secto
     // It comes back with its server, like the others.
     priority: isUp(server.priority) ? Priority.HIGH : server.priority,
     nbd_port: params.nbd_port ?? DEFAULT_NBD_PORT,
+    iscsi_name: params.iscsi_name ?? "",
     generation: 0,
     bad_blocks: 0,
     evacuating: Evacuation.NONE,

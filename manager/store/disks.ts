@@ -98,3 +98,9 @@ export async function unshreddedByDisk(tx: Tx): Promise<Map<number, number>> {
     .execute();
   return new Map(rows.map((row) => [row.pdskid, row.total]));
 }
+
+/** Whether disks are reached by iSCSI in this cluster. */
+export async function anyIscsiDisk(tx: Tx): Promise<boolean> {
+  const found = await tx.selectFrom("disk").where("iscsi_name", "<>", "").select("pdskid").limit(1).execute();
+  return found.length > 0;
+}

@@ -12,6 +12,7 @@ export interface MemberRow extends ExtentRow {
   readonly ssvrid: number;
   readonly disk_priority: Priority;
   readonly nbd_port: number;
+  readonly iscsi_name: string;
   readonly server_priority: Priority;
   /** Its disk or its server is being evacuated. */
   readonly evacuating: 0 | 1;
@@ -28,7 +29,7 @@ export const memberQuery = (tx: Tx) =>
     .innerJoin("disk", "disk.pdskid", "extent.pdskid")
     .innerJoin("storage_server", "storage_server.ssvrid", "disk.ssvrid")
     .selectAll("extent")
-    .select(["disk.ssvrid", "disk.priority as disk_priority", "disk.nbd_port"])
+    .select(["disk.ssvrid", "disk.priority as disk_priority", "disk.nbd_port", "disk.iscsi_name"])
     .select("storage_server.priority as server_priority")
     .select(sql<0 | 1>`disk.evacuating <> 0 OR storage_server.evacuating <> 0`.as("evacuating"))
     .$narrowType<{ mirrorid: number }>();

@@ -9,6 +9,7 @@ import * as maintenance from "./0007-maintenance.js";
 import * as evacuation from "./0008-evacuation.js";
 import * as unrevokedEpochs from "./0009-unrevoked-epochs.js";
 import * as comparisons from "./0010-comparisons.js";
+import * as iscsiNames from "./0011-iscsi-names.js";
 
 /** All migrations in order. Append-only: what has landed here once is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -22,4 +23,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0008-evacuation": evacuation,
   "0009-unrevoked-epochs": unrevokedEpochs,
   "0010-comparisons": comparisons,
+  "0011-iscsi-names": iscsiNames,
 };

@@ -59,6 +59,13 @@ export const grantedExtent = z.object({
 });
 export type GrantedExtent = z.infer<typeof grantedExtent>;
 
+/** Name and secret by which a head server is known to iSCSI targets. */
+export const chap = z.object({
+  user: z.string().regex(/^hsvr-[0-9a-f]{8}$/),
+  secret: z.string().regex(/^[0-9a-zA-Z]{12,64}$/),
+});
+export type Chap = z.infer<typeof chap>;
+
 /** Regions of one call: 64 MiB of each disk. */
 export const MAX_CHECKSUMS = 4;
 
@@ -156,6 +163,8 @@ export const storageAgentMethods = {
       hsvrid: wireId,
       version: wireCounter,
       extents: z.array(grantedExtent),
+      /** By which the holder is known; only where disks are exported by iSCSI. */
+      chap: chap.optional(),
     }),
     result: nothing,
     errors: {
@@ -230,6 +239,8 @@ export const headAgentMethods = {
       lvolstruct: volumeNode,
       /** Only its copies are brought in sync: no client can open it. */
       maintenance: z.boolean().optional(),
+      /** By which this head is known to storage servers; only where disks are exported by iSCSI. */
+      chap: chap.optional(),
     }),
     result: nothing,
     errors: { EBUSY: "it is in use", ESTALE: "a newer epoch, version or generation is known" },

@@ -33,7 +33,7 @@ test("the file that Vastsky installs is used as it is", () => {
   expect(config).toEqual({
     ...usual,
     storage_manager: { ...usual.storage_manager, host_list: ["192.168.20.6"] },
-    iscsi: { iqn_prefix: "iqn.2000-11.jp.co.valinux" },
+    iscsi: { ...usual.iscsi, iqn_prefix: "iqn.2000-11.jp.co.valinux" },
   });
 });
 

@@ -27,6 +27,7 @@ beforeEach(async () => {
         ssvrid: 1,
         sectors: 1,
         nbd_port: 1,
+        iscsi_name: "",
         generation: 0,
         bad_blocks: 0,
         evacuating: 0,

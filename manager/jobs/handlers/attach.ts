@@ -14,6 +14,7 @@ import {
 import { failMaintenance } from "../../operations/end-maintenance.js";
 import { JobGone, resultName } from "../../operations/held-job.js";
 import { type Attachment, readAttachment } from "../../operations/read-attachment.js";
+import { readChap } from "../../operations/read-chap.js";
 import type { JobRow } from "../../store/jobs.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { grantEpoch, revokeEpoch } from "../revoke-epoch.js";
@@ -118,7 +119,8 @@ async function serve(
   const { volume, tree, head } = await read(job, tools);
   if (head === undefined) throw new JobGone("the volume is not being attached any more");
   const maintenance = isMaintenance(job) || undefined;
-  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree, maintenance };
+  const chap = await tools.executor.runQuietly(readChap, { hsvrid: volume.hsvrid ?? 0 });
+  const params = { eventid: job.eventid, epoch: volume.epoch, lvolstruct: tree, maintenance, chap };
   try {
     const report = await runAtHead({ head, method: "attachLogicalVolume", params, deadline }, tools);
     return report.status === EventStatus.DONE ? undefined : eventError(report);

@@ -11,6 +11,7 @@ import {
 } from "../../operations/end-snapshot.js";
 import { JobGone, resultName } from "../../operations/held-job.js";
 import type { JobRow } from "../../store/jobs.js";
+import { grantExtents } from "../grant-extents.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { askStorageServers } from "../revoke-epoch.js";
 import { eventError, runAtHead } from "../wait-for-event.js";
@@ -65,10 +66,7 @@ async function grantSpace(job: JobRow, tools: HandlerTools): Promise<void> {
     const { lvolid, epoch, hsvrid, grant_version: version } = origin;
     const { unasked, overtaken } = await askStorageServers(
       grants,
-      ({ agent, extents }) => {
-        const grant = { lvolid, epoch, hsvrid: hsvrid ?? 0, version, extents };
-        return tools.agents.callStorage(agent, "grantExtents", grant);
-      },
+      ({ agent, extents }) => grantExtents(agent, { lvolid, epoch, hsvrid, version, extents }, tools),
       tools,
     );
     if (overtaken && attempt < GRANT_ATTEMPTS) continue;

@@ -6,6 +6,7 @@ import { JobGone } from "../../operations/held-job.js";
 import type { ServerGrant } from "../../operations/read-attachment.js";
 import { finishResync, type ResyncPlan, readResync, retryResync } from "../../operations/resync-member.js";
 import type { JobRow } from "../../store/jobs.js";
+import { grantExtents } from "../grant-extents.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { eventError, runAtHead } from "../wait-for-event.js";
 
@@ -47,9 +48,9 @@ async function grantMember(
   tools: HandlerTools,
 ): Promise<VasError | undefined> {
   const { lvolid, epoch, grant_version: version, hsvrid } = volume;
-  const params = { lvolid, epoch, hsvrid: hsvrid ?? 0, version, extents: grant.extents };
+  const params = { lvolid, epoch, hsvrid, version, extents: grant.extents };
   try {
-    await tools.agents.callStorage(grant.agent, "grantExtents", params);
+    await grantExtents(grant.agent, params, tools);
     return undefined;
   } catch (error) {
     if (!(error instanceof VasError) || error.errno === "EHOSTDOWN" || error.errno === "ESTALE") throw error;

@@ -5,6 +5,7 @@ import type { Milliseconds } from "../../../shared/units.js";
 import { cancelHeldJob } from "../../operations/claim-jobs.js";
 import { failShred, finishShred, readShred, type ShredPlan } from "../../operations/shred-extent.js";
 import type { JobRow } from "../../store/jobs.js";
+import { grantExtents } from "../grant-extents.js";
 import type { Handler, HandlerTools } from "../handler.js";
 import { eventError, runEvent } from "../wait-for-event.js";
 
@@ -93,13 +94,7 @@ async function takeBack({ release, agent }: ShredPlan, tools: HandlerTools): Pro
   }
   const { epoch, hsvrid, version, grant } = release;
   try {
-    await tools.agents.callStorage(agent, "grantExtents", {
-      lvolid,
-      epoch,
-      hsvrid,
-      version,
-      extents: grant.extents,
-    });
+    await grantExtents(agent, { lvolid, epoch, hsvrid, version, extents: grant.extents }, tools);
   } catch (error) {
     // A newer grant has overtaken this one: the next attempt reads what holds then.
     if (error instanceof VasError && error.errno === "ESTALE")

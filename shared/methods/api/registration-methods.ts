@@ -17,6 +17,9 @@ const starting = z
   );
 const port = portNumber.optional().describe("port of its agent");
 const ipData = dataAddresses.describe("its addresses on the data network, one or two");
+const iscsiName = z
+  .string({ error: "must be a string" })
+  .regex(/^iqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9.:-]{1,180}$/, { error: "must be an iSCSI name, iqn.YYYY-MM.…" });
 const path = z
   .string({ error: "must be a string" })
   .min(1, { error: "must not be empty" })
@@ -77,6 +80,9 @@ export const registrationMethods = {
       serial: z.string().min(1).max(256).optional().describe("proves which disk it is"),
       pdskid: wireId.optional().describe("the id on its label"),
       nbd_port: portNumber.optional().describe("port of its export"),
+      iscsi_name: iscsiName
+        .optional()
+        .describe("the iSCSI name of its server, if it is exported by iSCSI and not by NBD"),
     }),
     result: wireId.describe("pdskid"),
     errors: {

@@ -20,6 +20,7 @@ export const memberKinds: Readonly<Record<ManagerMethodName, Kinds>> = {
     serial: "string",
     pdskid: "int",
     nbd_port: "int",
+    iscsi_name: "string",
   },
   deletePhysicalDisk: { pdskid: "int" },
   deleteHeadServer: { hsvrid: "int" },
