@@ -2,7 +2,7 @@ import { mkdir, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { showDisk, showVolume } from "../../shared/ids.js";
-import { grantedExtent } from "../../shared/methods/agent-methods.js";
+import { chap, grantedExtent } from "../../shared/methods/agent-methods.js";
 import { damaged, readDurable, syncFolder, writeDurable } from "../common/durable-file.js";
 import type { GenerationMap } from "./generation-map.js";
 import type { VolumeAccess } from "./grant-rules.js";
@@ -16,6 +16,7 @@ const volumeDocument = z.object({
       hsvrid: z.number().int(),
       version: z.number().int(),
       extents: z.array(grantedExtent),
+      chap: chap.optional(),
     })
     .optional(),
   concerned: z.array(z.number().int()).default([]),

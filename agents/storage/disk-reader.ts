@@ -3,7 +3,7 @@ import { VasError } from "../../shared/errors.js";
 import { showDisk } from "../../shared/ids.js";
 import type { Bytes, Milliseconds } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
-import type { VerifiedDisk } from "./exports.js";
+import type { VerifiedDisk } from "./data-plane.js";
 
 export interface ReadRequest {
   readonly id: number;

@@ -1,9 +1,9 @@
 import type { Clock } from "../../shared/clock.js";
 import { VasError } from "../../shared/errors.js";
 import type { Bytes } from "../../shared/units.js";
+import type { VerifiedDisk } from "./data-plane.js";
 import { DiskRate } from "./disk-rate.js";
 import { DiskReader } from "./disk-reader.js";
-import type { VerifiedDisk } from "./exports.js";
 import type { ScrubbedDisk } from "./scrub.js";
 
 export interface DiskReadersOptions {

@@ -57,10 +57,9 @@ export async function openDisk(path: string, index: number): Promise<OpenDisk> {
 
 /** The size that the kernel tells of the device with this number, whatever its name is. */
 async function blockDeviceBytes(path: string, rdev: number): Promise<Bytes> {
-  const { major, minor } = deviceNumber(rdev);
   try {
     // In sectors of 512 bytes, also for disks whose own sectors are larger.
-    const text = await readFile(`/sys/dev/block/${major}:${minor}/size`, "utf8");
+    const text = await readFile(`/sys/dev/block/${showDeviceNumber(rdev)}/size`, "utf8");
     return Number(text.trim()) * SECTOR_BYTES;
   } catch (cause) {
     throw new DiskRefusedError(`the kernel does not tell the size of ${path}: ${messageOf(cause)}`, {
@@ -69,13 +68,12 @@ async function blockDeviceBytes(path: string, rdev: number): Promise<Bytes> {
   }
 }
 
-/** Linux packs a device number into 64 bits: 12 + 20 bits of them are in use. */
-function deviceNumber(rdev: number): { readonly major: number; readonly minor: number } {
+/** `major:minor`. Linux packs a device number into 64 bits: 12 + 20 bits of them are in use. */
+export function showDeviceNumber(rdev: number): string {
   const packed = BigInt(rdev);
-  return {
-    major: Number(((packed >> 8n) & 0xfffn) | ((packed >> 32n) & ~0xfffn)),
-    minor: Number((packed & 0xffn) | ((packed >> 12n) & 0xffffff00n)),
-  };
+  const major = ((packed >> 8n) & 0xfffn) | ((packed >> 32n) & ~0xfffn);
+  const minor = (packed & 0xffn) | ((packed >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
 }
 
 function messageOf(error: unknown): string {

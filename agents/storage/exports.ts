@@ -4,6 +4,7 @@ import { parseShownId, showDisk } from "../../shared/ids.js";
 import type { Log } from "../../shared/log.js";
 import { checkSocketPath } from "../common/control-socket.js";
 import { kill9AndWait } from "../common/detached-process.js";
+import type { DataPlane, ExportEndpoint, VerifiedDisk } from "./data-plane.js";
 import { DiskExport } from "./disk-export.js";
 import { type ExportSpec, exportFile, findExport } from "./export-files.js";
 import type { GrantsDocument } from "./grants.js";
@@ -25,18 +26,10 @@ export interface ExportsOptions {
   readonly log: Log;
 }
 
-/** A disk that was verified to be what it is. */
-export interface VerifiedDisk {
-  readonly pdskid: number;
-  readonly index: number;
-  readonly path: string;
-  readonly bytes: number;
-}
-
 const GONE_MS = 10_000;
 
-/** The export processes of a storage server, one for each disk. */
-export class Exports {
+/** The export processes of a storage server, one for each disk: it serves files and block devices by NBD. */
+export class Exports implements DataPlane {
   readonly #options: ExportsOptions;
   readonly #exports = new Map<number, DiskExport>();
 
@@ -49,6 +42,14 @@ export class Exports {
     checkSocketPath(exportFile(options.folder, 1, "ctl"));
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
     return new Exports(options);
+  }
+
+  check(): void {
+    // Whatever could be opened can be served.
+  }
+
+  endpointOf(index: number): ExportEndpoint {
+    return { nbd_port: this.#options.firstPort + index };
   }
 
   /** Has a disk exported, by the process that does it already or by a new one; returns when it answers. */

@@ -1,6 +1,6 @@
 import { VasError } from "../../shared/errors.js";
 import { showDisk, showExtent, showVolume } from "../../shared/ids.js";
-import type { GrantedExtent } from "../../shared/methods/agent-methods.js";
+import type { Chap, GrantedExtent } from "../../shared/methods/agent-methods.js";
 import type { Gigabytes } from "../../shared/units.js";
 import { type GenerationMap, highestGeneration, type Span, setRun } from "./generation-map.js";
 
@@ -10,6 +10,8 @@ export interface Grant {
   readonly hsvrid: number;
   readonly version: number;
   readonly extents: readonly GrantedExtent[];
+  /** By which the holder is known, if the exports ask for that. */
+  readonly chap?: Chap | undefined;
 }
 
 /** All that is known of a volume. Invariants: `revoked` never falls; a grant's epoch is above it. */
@@ -65,7 +67,7 @@ export function accessOf(state: AccessState, lvolid: number): VolumeAccess {
  * @throws VasError ESTALE, EINVAL, ENOENT, EBUSY as docs/agent-protocol.md says
  */
 export function decideGrant(state: AccessState, request: GrantRequest): AccessChange | undefined {
-  const { lvolid, epoch, hsvrid, version, extents } = request;
+  const { lvolid, epoch, hsvrid, version, extents, chap } = request;
   const known = accessOf(state, lvolid);
   assertCurrent(known, request);
   if (known.grant?.epoch === epoch && known.grant.version === version) {
@@ -81,7 +83,7 @@ export function decideGrant(state: AccessState, request: GrantRequest): AccessCh
     volume: {
       lvolid,
       revoked: Math.max(known.revoked, epoch - 1),
-      grant: { epoch, hsvrid, version, extents },
+      grant: { epoch, hsvrid, version, extents, chap },
     },
     generations: raiseGenerations(state, extents),
     disks: new Set([...(known.grant?.extents ?? []), ...extents].map((extent) => extent.pdskid)),

@@ -1,3 +1,4 @@
+import type { Chap } from "../../shared/methods/agent-methods.js";
 import type { Gigabytes } from "../../shared/units.js";
 import { extentPlace } from "../../shared/units.js";
 import { InTurn } from "../common/in-turn.js";
@@ -20,10 +21,18 @@ export interface GrantsDocument {
   readonly grants: readonly {
     readonly lvolid: number;
     readonly epoch: number;
+    /** By which the holder is known, where exports ask for that. */
+    readonly chap?: Chap | undefined;
     readonly extents: readonly { readonly dextid: number; readonly start: number; readonly end: number }[];
   }[];
   readonly revoked: readonly { readonly lvolid: number; readonly epoch: number }[];
 }
+
+/**
+ * Makes the export of a disk obey `documentFor` as it is when called, and returns when nothing else can reach the disk any
+ * more; rejects if that can't be had in time. Volumes other than the one that it is done for are none of its concern.
+ */
+export type EnforceGrants = (pdskid: number, lvolid: number) => Promise<void>;
 
 /**
  * Who may touch what on this server: the rules applied to a state that is durable before anything is done in its name.
@@ -34,7 +43,7 @@ export interface GrantsDocument {
  */
 export class Grants {
   readonly #files: AccessFiles;
-  readonly #enforce: (pdskid: number) => Promise<void>;
+  readonly #enforce: EnforceGrants;
   readonly #volumes = new Map<number, VolumeAccess>();
   readonly #disks = new Map<number, DiskSpace>();
   readonly #turns = new InTurn();
@@ -42,17 +51,13 @@ export class Grants {
   readonly #unsettled = new Map<number, Map<number, number>>();
   #changes = 0;
 
-  private constructor(files: AccessFiles, enforce: (pdskid: number) => Promise<void>) {
+  private constructor(files: AccessFiles, enforce: EnforceGrants) {
     this.#files = files;
     this.#enforce = enforce;
   }
 
-  /**
-   * @param enforce makes the export of a disk obey `documentFor` as it is when called, and returns when nothing else can
-   *   reach the disk any more; rejects if that can't be had in time
-   * @throws DamagedFileError
-   */
-  static async load(files: AccessFiles, enforce: (pdskid: number) => Promise<void>): Promise<Grants> {
+  /** @throws DamagedFileError */
+  static async load(files: AccessFiles, enforce: EnforceGrants): Promise<Grants> {
     const grants = new Grants(files, enforce);
     for (const { volume, concerned } of await files.readVolumes()) {
       grants.#volumes.set(volume.lvolid, volume);
@@ -174,10 +179,10 @@ export class Grants {
       });
       return grant === undefined || extents.length === 0
         ? []
-        : [{ lvolid, epoch: grant.epoch, revoked, extents }];
+        : [{ lvolid, epoch: grant.epoch, chap: grant.chap, revoked, extents }];
     });
     return {
-      grants: volumes.map(({ lvolid, epoch, extents }) => ({ lvolid, epoch, extents })),
+      grants: volumes.map(({ lvolid, epoch, chap, extents }) => ({ lvolid, epoch, chap, extents })),
       // The closed epochs of other volumes need no word: what is not granted is refused.
       revoked: volumes
         .map(({ lvolid, revoked }) => ({ lvolid, epoch: revoked }))
@@ -214,7 +219,7 @@ export class Grants {
     if (unsettled === undefined) return;
     const outcomes = await Promise.allSettled(
       [...unsettled].map(async ([pdskid, change]) => {
-        await this.#enforce(pdskid);
+        await this.#enforce(pdskid, lvolid);
         if (unsettled.get(pdskid) === change) unsettled.delete(pdskid);
       }),
     );

@@ -2,10 +2,10 @@ import { describeError } from "../../shared/errors.js";
 import { showDisk } from "../../shared/ids.js";
 import type { Log } from "../../shared/log.js";
 import { type Gigabytes, usableGigabytes } from "../../shared/units.js";
+import type { DataPlane, VerifiedDisk } from "./data-plane.js";
 import { writeLabel } from "./disk-label.js";
 import type { DiskRecords } from "./disk-records.js";
 import { DiskRefusedError, type OpenDisk, openDisk } from "./disks.js";
-import type { Exports, VerifiedDisk } from "./exports.js";
 import type { Grants } from "./grants.js";
 import { identifyDisk } from "./identify-disk.js";
 import { openVerified } from "./open-verified.js";
@@ -16,7 +16,7 @@ export interface InventoryOptions {
   readonly force: boolean;
   readonly records: DiskRecords;
   readonly grants: Grants;
-  readonly exports: Exports;
+  readonly exports: DataPlane;
   /** Ends what overwrites a disk; when it returns, nothing of ours does any more. */
   readonly endShreds: (pdskid: number) => Promise<void>;
   /** The cluster that we belong to; undefined before we heard of one. */
@@ -145,11 +145,12 @@ export class Inventory {
   }
 
   async #look(path: string, index: number): Promise<FoundDisk> {
-    const { records, force } = this.#options;
+    const { records, force, exports } = this.#options;
     const disk = await openDisk(path, index);
     const { bytes } = disk;
     let pdskid: number | undefined;
     try {
+      exports.check(disk);
       pdskid = await identifyDisk(disk, { cluster: this.#cluster(), records: records.disks, force });
     } finally {
       await disk.handle.close();

@@ -18,11 +18,11 @@ import { startReporter } from "../common/reporter.js";
 import { AccessFiles } from "./access-files.js";
 import { DiskReaders } from "./disk-readers.js";
 import { DiskRecords } from "./disk-records.js";
-import { Exports } from "./exports.js";
 import { FailedDisks } from "./failed-disks.js";
 import { Grants } from "./grants.js";
 import { Inventory } from "./inventory.js";
 import { createStorageMethods } from "./methods.js";
+import { openExports } from "./open-exports.js";
 import { createRegistration } from "./register.js";
 import { Scrubber } from "./scrub.js";
 import { ScrubRecords } from "./scrub-records.js";
@@ -31,7 +31,7 @@ import { ZeroingTools } from "./zeroing-tools.js";
 
 /** The control process of a storage server. Its export processes outlive it. */
 async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
-  const { port, state_dir: folder, nbd_port, disks: paths, force, zone, boot_id } = config.ssvr_agent;
+  const { port, state_dir: folder, disks: paths, force, zone, boot_id } = config.ssvr_agent;
   const { shred_rate_mb, shred_verify, scrub_interval, scrub_rate_mb } = config.ssvr_agent;
   const { host_list, port: managerPort, agent_timeout } = config.storage_manager;
   const listen = await dataAddresses(config.ssvr_agent.listen, hostname(), resolveName);
@@ -43,9 +43,9 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
   const tools = await ZeroingTools.open(join(folder, "tools"));
   const scrubs = await ScrubRecords.open(join(folder, "scrubs"), log);
   await tools.endLeftOvers(log);
-  const enforce = async (pdskid: number): Promise<void> => {
+  const enforce = async (pdskid: number, lvolid?: number): Promise<void> => {
     await tools.endLeftOver(pdskid);
-    await exports.enforce(pdskid);
+    await exports.enforce(pdskid, lvolid);
   };
   const managers = host_list.map((host) => ({ host, port: managerPort }));
   const manager = createManagerClient({ managers, timeoutMs: agent_timeout * 1000 });
@@ -56,14 +56,10 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     log,
   });
   const grants = await Grants.load(await AccessFiles.open(folder), enforce);
-  const exports = await Exports.open({
-    folder: join(folder, "exports"),
-    entry: join(import.meta.dirname, "nbd", "export-main.js"),
+  const exports = await openExports({
+    config,
     addresses: listen,
-    firstPort: nbd_port,
     bootId,
-    logFormat: config.log.format,
-    logLevel: config.log.level,
     grantsOf: (pdskid) => grants.documentFor(pdskid),
     onDiskFailed: (pdskid) => failed.note(pdskid),
     log,
@@ -115,7 +111,7 @@ async function startStorageAgent(config: Config, log: Log): Promise<Agent> {
     records,
     addresses: listen,
     port: bound[0]?.port ?? port,
-    firstNbdPort: nbd_port,
+    exports,
     bootId,
     zone,
     force,

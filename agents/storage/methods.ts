@@ -26,8 +26,8 @@ export function createStorageMethods(options: StorageMethodsOptions): Handlers<t
     helloWorld: async () => 0,
     getEventStatus: async ({ eventid }) => events.tell(eventid),
     waitEvent: ({ eventid, timeout_ms }) => events.wait(eventid, timeout_ms),
-    grantExtents: async ({ lvolid, epoch, hsvrid, version, extents }) => {
-      await grants.grant({ lvolid, epoch, hsvrid, version, extents });
+    grantExtents: async ({ lvolid, epoch, hsvrid, version, extents, chap }) => {
+      await grants.grant({ lvolid, epoch, hsvrid, version, extents, chap });
       log.info({ hsvrid }, `granted ${extents.length} extents to epoch ${epoch} of ${showVolume(lvolid)}`);
       return 0;
     },

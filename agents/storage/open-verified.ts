@@ -1,7 +1,7 @@
 import { showDisk } from "../../shared/ids.js";
+import type { VerifiedDisk } from "./data-plane.js";
 import { readLabel } from "./disk-label.js";
 import { DiskRefusedError, type OpenDisk, openDisk } from "./disks.js";
-import type { VerifiedDisk } from "./exports.js";
 
 /** Opens a disk and verifies by its label that it still is the one (rule R12). The caller closes its handle. */
 export async function openVerified(wanted: VerifiedDisk, cluster: string): Promise<OpenDisk> {

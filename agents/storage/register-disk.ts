@@ -3,16 +3,16 @@ import { showDisk } from "../../shared/ids.js";
 import type { Log } from "../../shared/log.js";
 import { SECTOR_BYTES } from "../../shared/units.js";
 import type { ManagerClient } from "../common/manager-client.js";
+import type { DataPlane, VerifiedDisk } from "./data-plane.js";
 import type { DiskRecords } from "./disk-records.js";
 import { DiskRefusedError } from "./disks.js";
-import type { VerifiedDisk } from "./exports.js";
 import type { FoundDisk, Inventory } from "./inventory.js";
 
 export interface DiskRegistrationOptions {
   readonly manager: Pick<ManagerClient, "call">;
   readonly inventory: Inventory;
   readonly records: DiskRecords;
-  readonly firstNbdPort: number;
+  readonly exports: Pick<DataPlane, "endpointOf">;
   /** The operator's word that disks which the manager does not know may be overwritten. */
   readonly force: boolean;
   readonly log: Log;
@@ -112,7 +112,7 @@ async function recallNew(
 }
 
 function callRegister(
-  { manager, firstNbdPort }: DiskRegistrationOptions,
+  { manager, exports }: DiskRegistrationOptions,
   ssvrid: number,
   disk: FoundDisk,
   signal: AbortSignal,
@@ -123,7 +123,7 @@ function callRegister(
       ssvrid,
       local_path: disk.path,
       capacity: String(Math.floor(disk.bytes / SECTOR_BYTES)),
-      nbd_port: firstNbdPort + disk.index,
+      ...exports.endpointOf(disk.index),
       ...(disk.pdskid === undefined ? {} : { pdskid: disk.pdskid }),
     },
     { signal },

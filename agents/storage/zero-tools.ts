@@ -28,7 +28,7 @@ const zeroDevice: ZeroTool = {
   share: IN_FULL,
 };
 
-const writeZeros: ZeroTool = {
+const writeZeros = (oflag: string): ZeroTool => ({
   argv: (offset, length) => [
     "dd",
     "if=/dev/zero",
@@ -36,7 +36,7 @@ const writeZeros: ZeroTool = {
     "bs=1M",
     "iflag=count_bytes",
     `count=${length}`,
-    "oflag=seek_bytes",
+    `oflag=${oflag}`,
     `seek=${offset}`,
     // Each piece is on the disk before the next: users' flushes never wait for more than one.
     "conv=notrunc,nocreat,fdatasync",
@@ -44,10 +44,11 @@ const writeZeros: ZeroTool = {
   ],
   piece: 64 * MIB,
   share: IN_FULL,
-};
+});
 
 /** What is tried in turn: a tool that can't do it here gives way to the next for the rest of a range. */
 export const zeroTools: Readonly<Record<"file" | "block", readonly ZeroTool[]>> = {
-  file: [punchHole, writeZeros],
-  block: [zeroDevice, writeZeros],
+  file: [punchHole, writeZeros("seek_bytes")],
+  // Past the page cache: of a killed tool nothing is left there that would be written later.
+  block: [zeroDevice, writeZeros("seek_bytes,direct")],
 };

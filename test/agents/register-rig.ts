@@ -89,7 +89,7 @@ export async function registerRig() {
       records,
       addresses: ["127.0.0.1"],
       port: 1,
-      firstNbdPort: 1,
+      exports,
       bootId: "boot",
       zone: "",
       force,
