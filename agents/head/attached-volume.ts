@@ -11,8 +11,9 @@ import { pause } from "../common/pause.js";
 import type { ProcessRecord } from "../common/process-record.js";
 import { refreshTree, UnknownMemberError } from "./refresh-tree.js";
 import { addSnapshot, removeSnapshot } from "./snapshots-of-tree.js";
+import { ExitCode } from "./volume-exit.js";
 import type { VolumeDocument, VolumeFiles } from "./volume-files.js";
-import { FENCED, VolumeProcess, type VolumeProgram } from "./volume-process.js";
+import { VolumeProcess, type VolumeProgram } from "./volume-process.js";
 
 export interface VolumeSurroundings {
   readonly program: VolumeProgram;
@@ -83,9 +84,20 @@ export class AttachedVolume {
     this.#hasServed = true;
   }
 
-  /** Starts the first process. */
+  /** Starts the first process. What an attachment before left behind is none of this one's. */
   launch(): Promise<void> {
-    return this.#turns.run(() => this.#launch());
+    return this.#turns.run(async () => {
+      await this.#around.program.remains?.takeDown(this.lvolid, this.epoch - 1);
+      await this.#launch();
+    });
+  }
+
+  /** Goes on with a volume that is there although its process is dead: it is started again. */
+  goOn(): void {
+    this.#hasServed = true;
+    void this.#restart(() => this.#ending.signal.aborted).catch((error: unknown) =>
+      this.#giveUp(describeError(error)),
+    );
   }
 
   async #launch(): Promise<void> {
@@ -228,6 +240,7 @@ export class AttachedVolume {
     await this.#turns.run(async () => {
       await this.#process?.kill();
       this.#process?.release();
+      await this.#around.program.remains?.takeDown(this.lvolid, this.epoch);
       await this.#around.files.remove(this.lvolid);
     });
   }
@@ -266,8 +279,8 @@ export class AttachedVolume {
     if (isExpected() || !this.#hasServed) return;
     const { log, clock } = this.#around;
     const volume = showVolume(this.lvolid);
-    if (code === FENCED || code === 0) {
-      await this.#giveUp(code === FENCED ? "its epoch is closed" : "its process ended by itself");
+    if (code === ExitCode.FENCED || code === 0) {
+      await this.#giveUp(code === ExitCode.FENCED ? "its epoch is closed" : "its process ended by itself");
       return;
     }
     if (clock.monotonic() - this.#startedAt > SOUND_MS) this.#restarts = 0;

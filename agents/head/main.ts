@@ -14,6 +14,7 @@ import { Identity } from "../common/identity.js";
 import { createManagerClient } from "../common/manager-client.js";
 import { machineBoot } from "../common/process-record.js";
 import { type Reporter, startReporter } from "../common/reporter.js";
+import { openKernelProgram } from "./kernel/program.js";
 import { createHeadMethods } from "./methods.js";
 import { createRegistration } from "./register.js";
 import { VolumeFiles } from "./volume-files.js";
@@ -30,6 +31,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     member_timeout,
     snapshot_timeout,
     boot_id,
+    data_plane,
   } = config.hsvr_agent;
   const {
     host_list,
@@ -47,9 +49,7 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
   const files = await VolumeFiles.open(folder);
   const managers = host_list.map((host) => ({ host, port: managerPort }));
   const manager = createManagerClient({ managers, timeoutMs: agent_timeout * 1000 });
-  const program = {
-    entry: join(import.meta.dirname, "nbd", "volume-main.js"),
-    runDir,
+  const spec = {
     managers,
     memberTimeoutMs: member_timeout * 1000,
     snapshotTimeoutMs: snapshot_timeout * 1000,
@@ -57,6 +57,10 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     logFormat: config.log.format,
     logLevel: config.log.level,
   };
+  const entry = join(import.meta.dirname, data_plane, "volume-main.js");
+  const nbd = { entry, spec: {}, remains: undefined };
+  const plane = data_plane === "kernel" ? await openKernelProgram(entry, folder, runDir) : nbd;
+  const program = { ...plane, runDir, spec: { ...spec, ...plane.spec } };
   const times = { attachMs: attach_timeout * 1000, detachMs: detach_timeout * 1000 };
   let reporter: Reporter | undefined;
   const volumes = new Volumes({ program, files, manager, clock: systemClock, log, ...times }, () =>
@@ -94,5 +98,8 @@ async function startHeadAgent(config: Config, log: Log): Promise<Agent> {
     },
   };
 }
+
+// md may hold who tells it something; its volume processes, which inherit this, need threads for all else then.
+process.env.UV_THREADPOOL_SIZE ??= "64";
 
 await runAgent("vas-head-agent", { argv: process.argv.slice(2), env: process.env }, startHeadAgent);

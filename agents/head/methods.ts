@@ -29,11 +29,11 @@ export function createHeadMethods({
     getEventStatus: async ({ eventid }) => events.tell(eventid),
     waitEvent: ({ eventid, timeout_ms }) => events.wait(eventid, timeout_ms),
     listRunning: ({ after }) => listRunning(volumes.all, after),
-    attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct, maintenance = false }) => {
+    attachLogicalVolume: async ({ eventid, epoch = 0, lvolstruct, maintenance = false, chap }) => {
       for (const node of [lvolstruct, ...lvolstruct.lvolspec.assoc]) assertServable(node, runDir);
       const subject = `attach ${showVolume(lvolstruct.lvolid)} epoch ${epoch}`;
       events.start(eventid, subject, ({ signal }) =>
-        volumes.attach({ lvolstruct, epoch, maintenance }, signal),
+        volumes.attach({ lvolstruct, epoch, maintenance, chap }, signal),
       );
       return 0;
     },

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { showVolume } from "../../shared/ids.js";
 import { extentNode, volumeNode } from "../../shared/layout-tree.js";
+import { chap } from "../../shared/methods/agent-methods.js";
 import { damaged, readDurable, syncFolder, writeDurable } from "../common/durable-file.js";
 import { InTurn } from "../common/in-turn.js";
 import { processRecord } from "../common/process-record.js";
@@ -13,6 +14,8 @@ const volumeDocument = z.object({
   lvolstruct: volumeNode,
   /** It is attached for its copies to be brought in sync: no client can open it. */
   maintenance: z.boolean().default(false),
+  /** By which this head is known to storage servers. */
+  chap: chap.optional(),
   /** Extents that were to join a mirror since the tree was told, so that a restart knows where they are. */
   joining: z.array(z.object({ mirrorid: z.number().int(), extent: extentNode })),
   process: processRecord.nullable(),

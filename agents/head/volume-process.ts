@@ -20,23 +20,27 @@ import {
 import { writeDurable } from "../common/durable-file.js";
 import { pause } from "../common/pause.js";
 import { isAlive, type ProcessRecord } from "../common/process-record.js";
+import { ExitCode } from "./volume-exit.js";
 import type { VolumeDocument, VolumeFiles } from "./volume-files.js";
+
+/** What is left of a volume when its process is dead: on a data plane on which the kernel goes on without it. */
+export interface VolumeRemains {
+  /** Users can go on using the volume. */
+  isThere(lvolid: number): Promise<boolean>;
+  /** Takes down what there is of this epoch and those before. Who has the volume open gets errors. May be asked again. */
+  takeDown(lvolid: number, epoch: number): Promise<void>;
+}
 
 /** What all volume processes of this head have in common. */
 export interface VolumeProgram {
   /** The compiled entry of the volume process. */
   readonly entry: string;
   readonly runDir: string;
-  readonly managers: readonly { readonly host: string; readonly port: number }[];
-  readonly memberTimeoutMs: Milliseconds;
-  readonly snapshotTimeoutMs: Milliseconds;
-  readonly tcp: { readonly host: string; readonly port: number } | null;
-  readonly logFormat: string;
-  readonly logLevel: string;
+  /** What their specs have in common. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** undefined if nothing is left of a volume whose process is dead. */
+  readonly remains: VolumeRemains | undefined;
 }
-
-/** Exit code of a volume process whose epoch is closed. */
-export const FENCED = 3;
 
 const ANSWER_MS: Milliseconds = 5000;
 const GONE_MS: Milliseconds = 10_000;
@@ -85,22 +89,22 @@ export class VolumeProcess {
     files: VolumeFiles,
     document: VolumeDocument,
   ): Promise<VolumeProcess> {
-    const { lvolid, epoch, lvolstruct, maintenance } = document;
+    const { lvolid, epoch, lvolstruct, maintenance, chap } = document;
     const paths = volumePaths(program.runDir, lvolid, lvolstruct.lvolspec.lvolname);
-    const { entry, managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel } = program;
     const incarnation = await files.nextIncarnation();
-    const common = { managers, memberTimeoutMs, snapshotTimeoutMs, tcp, logFormat, logLevel };
     await writeDurable(files.specFile(lvolid), {
       lvolstruct,
       epoch,
       maintenance,
+      chap,
       incarnation,
-      ...common,
+      ...program.spec,
       ...paths,
     });
     await files.write({ ...document, process: null });
     const logFile = files.logFile(lvolid);
     const what = `process of ${showVolume(lvolid)}`;
+    const { entry } = program;
     const started = await startDetached({ entry, args: [files.specFile(lvolid)], logFile, what });
     await files.write({ ...document, process: started.record });
     return new VolumeProcess(started, paths.controlSocket, logFile);
@@ -183,7 +187,7 @@ export class VolumeProcess {
   }
 
   #endedError(code: number | undefined): VasError {
-    if (code === FENCED) return new VasError("ESTALE", "the epoch of the volume is closed");
+    if (code === ExitCode.FENCED) return new VasError("ESTALE", "the epoch of the volume is closed");
     const how = code === undefined ? "was killed" : `ended with code ${code}`;
     return new VasError("EIO", `the volume process ${how} before it served; see ${this.#logFile}`);
   }

@@ -21,12 +21,20 @@ export class Volumes {
     this.#around = { ...around, onGone: forget };
   }
 
-  /** Finds the processes of an earlier life of ours again. A volume whose process is dead is forgotten: it was not served. */
+  /** Finds the processes of an earlier life of ours again. A volume whose process is dead is forgotten: it was not served – unless it is there without it. */
   async adoptAll(): Promise<void> {
     const { files, log } = this.#around;
     for (const document of await files.readAll()) {
       const record = this.#findProcess(document);
+      const { remains } = this.#around.program;
+      if (record === undefined && (await remains?.isThere(document.lvolid))) {
+        const volume = new AttachedVolume(this.#around, { ...document, process: null });
+        this.#volumes.set(document.lvolid, volume);
+        volume.goOn();
+        continue;
+      }
       if (record === undefined) {
+        await remains?.takeDown(document.lvolid, document.epoch);
         log.warn(
           `${showVolume(document.lvolid)} is not served any more: its process ended while we were away`,
         );
@@ -57,7 +65,7 @@ export class Volumes {
    * @throws VasError ESTALE if a higher epoch is served, or this one or a higher one was detached; else see `AttachedVolume.untilServing`
    */
   attach(
-    attached: Pick<VolumeDocument, "lvolstruct" | "epoch" | "maintenance">,
+    attached: Pick<VolumeDocument, "lvolstruct" | "epoch" | "maintenance" | "chap">,
     stopping: AbortSignal,
   ): Promise<void> {
     const { epoch } = attached;

@@ -72,12 +72,15 @@ async function openHead(folder = tempFolder(), attachMs = 60_000) {
   const program = {
     entry: join(import.meta.dirname, "fixtures", "fake-volume.mjs"),
     runDir: folder,
-    managers: [],
-    memberTimeoutMs: 1000,
-    snapshotTimeoutMs: 5000,
-    tcp: null,
-    logFormat: "json",
-    logLevel: "info",
+    spec: {
+      managers: [],
+      memberTimeoutMs: 1000,
+      snapshotTimeoutMs: 5000,
+      tcp: null,
+      logFormat: "json",
+      logLevel: "info",
+    },
+    remains: undefined,
   };
   const around = {
     program,

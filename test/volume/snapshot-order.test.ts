@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { ManagerPort } from "../../agents/head/nbd/manager-port.js";
+import type { ManagerPort } from "../../agents/head/manager-port.js";
 import { Snapshot } from "../../agents/head/nbd/snapshot.js";
 import { SnapshotOrigin } from "../../agents/head/nbd/snapshot-origin.js";
 import { SnapshotSpace } from "../../agents/head/nbd/snapshot-space.js";

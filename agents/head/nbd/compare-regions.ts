@@ -1,18 +1,10 @@
 import { VasError } from "../../../shared/errors.js";
 import { REGION_BYTES } from "../../../shared/units.js";
+import type { RegionDifference } from "../volume-control.js";
 import { withChunk } from "./chunk-lock.js";
 import { CHUNK_BYTES, chunksOf } from "./copy-chunk.js";
 import { DiskError, type Member } from "./member.js";
 import type { Mirror } from "./mirror.js";
-
-/** Where INSYNC members of a mirror differ. */
-export interface RegionDifference {
-  readonly region: number;
-  /** The first byte of the region that is not the same on all. */
-  readonly byte: number;
-  /** Extents with the same content there, a list for each content. */
-  readonly copies: number[][];
-}
 
 /**
  * Compares regions of all INSYNC members, byte by byte, as they are on their disks: past the storage servers' caches, which

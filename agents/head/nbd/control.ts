@@ -1,16 +1,8 @@
-import { z } from "zod";
 import { VasError } from "../../../shared/errors.js";
 import { showMirror } from "../../../shared/ids.js";
-import {
-  extentNode,
-  mapMirrors,
-  type ParsedMirror,
-  type ParsedVolume,
-  snapshotNode,
-} from "../../../shared/layout-tree.js";
+import { mapMirrors, type ParsedMirror, type ParsedVolume } from "../../../shared/layout-tree.js";
 import { MemberStatus } from "../../../shared/states.js";
-import { describeIssue, wireCounter, wireId } from "../../../shared/wire-types.js";
-import type { ControlHandlers } from "../../common/control-socket.js";
+import type { ControlledVolume } from "../volume-control.js";
 import { compareRegions } from "./compare-regions.js";
 import { CHUNK_BYTES } from "./copy-chunk.js";
 import type { Mirror } from "./mirror.js";
@@ -18,61 +10,20 @@ import { replaceMember } from "./replace-member.js";
 import type { Resync } from "./resync.js";
 import type { VolumeProcess } from "./volume-process.js";
 
-const replaceParams = z.object({
-  mirrorid: wireId,
-  version: wireCounter,
-  add: extentNode,
-  remove: extentNode.nullable(),
-});
-
-const compareParams = z.object({ mirrorid: wireId, regions: z.array(wireCounter) });
-const createParams = z.object({ lvolstruct: snapshotNode });
-const deleteParams = z.object({ lvolid: wireId });
-
-/** What the control process may ask of a volume process. */
-export function controlHandlers(process: VolumeProcess): ControlHandlers {
+/** A volume process, as it is driven. */
+export function controlledVolume(process: VolumeProcess): ControlledVolume {
   const resyncs = new Map<number, Resync>();
   return {
-    status: async () => statusOf(process, resyncs),
-    replaceMember: async (params) => {
-      const asked = parse(replaceParams, params);
-      assertServing(process);
-      return { version: await replaceMember(mirrorOf(process, asked.mirrorid), asked, resyncs) };
+    get state() {
+      return process.state;
     },
-    compareRegions: async (params) => {
-      const { mirrorid, regions } = parse(compareParams, params);
-      assertServing(process);
-      return compareRegions(mirrorOf(process, mirrorid), regions);
-    },
-    createSnapshot: async (params) => {
-      const { lvolstruct } = parse(createParams, params);
-      assertServing(process);
-      await process.snapshots.create(lvolstruct);
-      return null;
-    },
-    deleteSnapshot: async (params) => {
-      const { lvolid } = parse(deleteParams, params);
-      assertServing(process);
-      await process.snapshots.delete(lvolid);
-      return null;
-    },
-    detach: async () => {
-      await process.detach();
-      return null;
-    },
+    status: () => statusOf(process, resyncs),
+    replaceMember: (asked) => replaceMember(mirrorOf(process, asked.mirrorid), asked, resyncs),
+    compareRegions: (mirrorid, regions) => compareRegions(mirrorOf(process, mirrorid), regions),
+    createSnapshot: (node) => process.snapshots.create(node),
+    deleteSnapshot: (lvolid) => process.snapshots.delete(lvolid),
+    detach: () => process.detach(),
   };
-}
-
-/** @throws VasError EINVAL */
-function parse<T>(schema: z.ZodType<T>, params: unknown): T {
-  const parsed = schema.safeParse(params);
-  if (!parsed.success) throw new VasError("EINVAL", describeIssue(parsed.error));
-  return parsed.data;
-}
-
-/** @throws VasError EAGAIN */
-function assertServing({ state }: VolumeProcess): void {
-  if (state !== "serving") throw new VasError("EAGAIN", `the volume is ${state}`);
 }
 
 /** @throws VasError ENOENT */

@@ -1,8 +1,8 @@
 import { VasError } from "../../../shared/errors.js";
 import { SNAPSHOT_CHUNK_BYTES } from "../../../shared/snapshot-space.js";
 import { MIB } from "../../../shared/units.js";
+import { inParallel } from "../../common/in-parallel.js";
 import { sliceBuffers } from "./buffer-list.js";
-import { inParallel } from "./copy-chunk.js";
 import { CopySlots } from "./copy-slots.js";
 import { type ChunkRun, KeptChunks } from "./kept-chunks.js";
 import type { Linear } from "./linear.js";

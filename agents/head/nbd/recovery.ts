@@ -1,6 +1,7 @@
 import { VasError } from "../../../shared/errors.js";
 import { MemberStatus } from "../../../shared/states.js";
-import { chunksOf, flushDisk, inParallel, readChunk, writeChunk } from "./copy-chunk.js";
+import { inParallel } from "../../common/in-parallel.js";
+import { chunksOf, flushDisk, readChunk, writeChunk } from "./copy-chunk.js";
 import { DISK_LOST } from "./disk-request.js";
 import { DiskError, type Member } from "./member.js";
 import type { MemberRecord } from "./member-record.js";

@@ -1,18 +1,10 @@
 import { VasError } from "../../../shared/errors.js";
 import { showExtent, showMirror } from "../../../shared/ids.js";
 import type { ParsedExtent } from "../../../shared/layout-tree.js";
+import type { AskedReplacement } from "../volume-control.js";
 import { DISK_LOST } from "./disk-request.js";
 import type { Mirror } from "./mirror.js";
 import { type Resync, startResync } from "./resync.js";
-
-export interface Replacement {
-  /** The membership version that the manager knows. */
-  readonly version: number;
-  /** The extent to bring in sync: a new one, or one that was away. */
-  readonly add: ParsedExtent;
-  /** The extent to stop using. */
-  readonly remove: ParsedExtent | null;
-}
 
 /**
  * Stops using one member of a mirror and brings another in sync, if it is not: with one that is, nothing is copied. A repeated
@@ -25,7 +17,7 @@ export interface Replacement {
  */
 export async function replaceMember(
   mirror: Mirror,
-  { version, add, remove }: Replacement,
+  { version, add, remove }: Omit<AskedReplacement, "mirrorid">,
   resyncs: Map<number, Resync>,
 ): Promise<number> {
   const dextid = add.lvolid;

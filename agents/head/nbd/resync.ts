@@ -1,8 +1,9 @@
 import { describeError, type ErrorName, VasError } from "../../../shared/errors.js";
 import { showMirror } from "../../../shared/ids.js";
+import { inParallel } from "../../common/in-parallel.js";
 import { InTurn } from "../../common/in-turn.js";
 import { withChunk } from "./chunk-lock.js";
-import { CHUNK_BYTES, chunksOf, flushDisk, inParallel, writeChunk } from "./copy-chunk.js";
+import { CHUNK_BYTES, chunksOf, flushDisk, writeChunk } from "./copy-chunk.js";
 import { CopyNotes } from "./copy-notes.js";
 import { DiskError, type Member } from "./member.js";
 import type { MemberRecord } from "./member-record.js";

@@ -2,9 +2,9 @@ import { VasError } from "../../../shared/errors.js";
 import type { ParsedLinear } from "../../../shared/layout-tree.js";
 import { SNAPSHOT_CHUNK_BYTES } from "../../../shared/snapshot-space.js";
 import { type Bytes, GIB, MIB } from "../../../shared/units.js";
+import { inParallel } from "../../common/in-parallel.js";
 import { areZero } from "./buffer-list.js";
 import { clearIdleBits } from "./clear-bits.js";
-import { inParallel } from "./copy-chunk.js";
 import type { DiskDone } from "./disk-request.js";
 import {
   BITMAP_BYTES,

@@ -5,11 +5,11 @@ import type { Log } from "../../../shared/log.js";
 import { SNAPSHOT_CHUNK_BYTES } from "../../../shared/snapshot-space.js";
 import type { Bytes, Milliseconds } from "../../../shared/units.js";
 import { NbdErrno } from "../../common/nbd/protocol.js";
+import type { ManagerPort } from "../manager-port.js";
 import { sliceBuffers } from "./buffer-list.js";
 import type { DiskDone } from "./disk-request.js";
 import type { ChunkRun } from "./kept-chunks.js";
 import { collect, type Linear } from "./linear.js";
-import type { ManagerPort } from "./manager-port.js";
 import type { SnapshotSpace } from "./snapshot-space.js";
 import { StallClock } from "./stall-clock.js";
 

@@ -1,8 +1,9 @@
 import { describeError } from "../../../shared/errors.js";
 import { showVolume } from "../../../shared/ids.js";
 import { createLog } from "../../../shared/log.js";
+import { ExitCode } from "../volume-exit.js";
 import { readSpec } from "./spec.js";
-import { ExitCode, VolumeProcess } from "./volume-process.js";
+import { VolumeProcess } from "./volume-process.js";
 
 /** Entry of a volume process: `node volume-main.js SPECFILE`. */
 async function main(): Promise<void> {

@@ -4,7 +4,9 @@ import type { Log } from "../../../shared/log.js";
 import type { Milliseconds } from "../../../shared/units.js";
 import { type ControlServer, serveControl } from "../../common/control-socket.js";
 import { createManagerClient } from "../../common/manager-client.js";
-import { controlHandlers } from "./control.js";
+import { controlHandlers } from "../volume-control.js";
+import { ExitCode } from "../volume-exit.js";
+import { controlledVolume } from "./control.js";
 import type { ExportServer } from "./export-server.js";
 import type { Mirror } from "./mirror.js";
 import { type OwnedNames, publishSocket } from "./own-socket.js";
@@ -12,9 +14,6 @@ import { createVolumeServer } from "./serve-volume.js";
 import { Snapshots } from "./snapshots.js";
 import type { VolumeSpec } from "./spec.js";
 import { Volume } from "./volume.js";
-
-/** Exit codes: what the control process learns when it was not listening. */
-export const ExitCode = { DETACHED: 0, FAILED: 1, FENCED: 3 } as const;
 
 const CALL_TIMEOUT_MS: Milliseconds = 5000;
 /** How long the last replies may take to leave. */
@@ -57,7 +56,7 @@ export class VolumeProcess {
   /** Serves the volume. @throws if it can't: another process has its sockets, a mirror can't be read */
   async start(): Promise<void> {
     const { spec, log } = this;
-    this.#control = await serveControl(spec.controlSocket, controlHandlers(this));
+    this.#control = await serveControl(spec.controlSocket, controlHandlers(controlledVolume(this)));
     await Promise.all([this.volume.start(), this.snapshots.start()]);
     if (this.state !== "starting") return;
     if (!spec.maintenance) await this.#listen();

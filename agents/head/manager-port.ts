@@ -1,11 +1,11 @@
-import { describeError, VasError } from "../../../shared/errors.js";
-import type { Log } from "../../../shared/log.js";
-import type { managerMethods } from "../../../shared/methods/manager-methods.js";
-import type { ParamsOf, ResultOf } from "../../../shared/methods/method.js";
-import { MemberStatus } from "../../../shared/states.js";
-import type { Milliseconds } from "../../../shared/units.js";
-import type { ManagerClient } from "../../common/manager-client.js";
-import { pause } from "../../common/pause.js";
+import { describeError, VasError } from "../../shared/errors.js";
+import type { Log } from "../../shared/log.js";
+import type { managerMethods } from "../../shared/methods/manager-methods.js";
+import type { ParamsOf, ResultOf } from "../../shared/methods/method.js";
+import { MemberStatus } from "../../shared/states.js";
+import type { Milliseconds } from "../../shared/units.js";
+import type { ManagerClient } from "../common/manager-client.js";
+import { pause } from "../common/pause.js";
 
 const CALL_TIMEOUT_MS: Milliseconds = 5000;
 const FIRST_PAUSE_MS: Milliseconds = 50;
