@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { loadConfig } from "../shared/config.js";
+import { type Config, loadConfig } from "../shared/config.js";
 import type { ManagerMethodName, managerMethods } from "../shared/methods/manager-methods.js";
 import type { ParamsOf, ResultOf } from "../shared/methods/method.js";
 import { XMLRPC_VERSION } from "../shared/states.js";
@@ -61,9 +61,17 @@ export function findManager(
 ): readonly ManagerAddress[] {
   const named = options.manager ?? environment.VAS_MANAGER;
   if (named !== undefined && named !== "") return [parseAddress(named)];
-  const path = options.config ?? usual.find((file) => existsSync(file));
-  const { host_list, port } = loadConfig(path, environment).storage_manager;
+  const { host_list, port } = findConfig(options, environment, usual).storage_manager;
   return host_list.map((host) => ({ host, port }));
+}
+
+/** The configuration that `--config` names, else the first that is there, else the defaults. @throws ConfigError */
+export function findConfig(
+  options: { readonly config?: string },
+  environment: NodeJS.ProcessEnv,
+  usual: readonly string[] = [LOCAL_CONF, INSTALLED_CONF],
+): Config {
+  return loadConfig(options.config ?? usual.find((file) => existsSync(file)), environment);
 }
 
 /** What a person can do about a call that brought no answer of the manager. */

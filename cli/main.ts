@@ -4,13 +4,14 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../shared/config.js";
 import { errorNameOf, errorRegistry, INTERNAL_ERROR_CODE } from "../shared/errors.js";
 import { XmlRpcFault } from "../shared/xmlrpc/fault.js";
-import { CliError, createManagerClient, findManager } from "./client.js";
+import { CliError, createManagerClient, findConfig, findManager } from "./client.js";
 import { WRONG_USAGE } from "./commands/arguments.js";
 import { addCallCommand } from "./commands/call.js";
 import { addCheckCommand } from "./commands/check.js";
 import { addCompletionCommand } from "./commands/completion.js";
 import type { CommandContext } from "./commands/context.js";
 import { addDiskCommands } from "./commands/disk.js";
+import { addDoctorCommand } from "./commands/doctor.js";
 import { addEventCommands } from "./commands/event.js";
 import { addFailureCommand } from "./commands/failure.js";
 import { addJobCommands } from "./commands/job.js";
@@ -83,6 +84,12 @@ function buildProgram(): Command {
   addCallCommand(program, makeContext);
   const wantsJson = (): boolean => program.opts<GlobalOptions>().json === true;
   addLocalCommands(program, { environment: process.env, print, wantsJson });
+  addDoctorCommand(program, {
+    config: () => findConfig(program.opts<GlobalOptions>(), process.env),
+    wantsJson,
+    terminal: terminalOf(process.stdout, process.env),
+    print,
+  });
   addCompletionCommand(program, print);
   return program;
 }
