@@ -1,4 +1,4 @@
-import { MIB } from "../../shared/units.js";
+import { type Bytes, MIB } from "../../shared/units.js";
 
 /** Something that bytes are written to and read from, many requests at once. */
 export interface ByteDevice {
@@ -9,7 +9,8 @@ export interface ByteDevice {
   close(): Promise<void>;
 }
 
-const CHUNK = MIB;
+/** No request is longer. */
+export const CHUNK: Bytes = MIB;
 /** Requests under way at once. */
 const DEPTH = 8;
 

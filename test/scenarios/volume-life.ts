@@ -1,19 +1,24 @@
 import { expect } from "vitest";
-import { type Bytes, GIB } from "../../shared/units.js";
+import { type Bytes, GIB, type Gigabytes } from "../../shared/units.js";
 import { membersOf } from "../harness/layout.js";
 import { waitUntil } from "../harness/wait-until.js";
 import type { ScenarioCluster, ScenarioVolume } from "./scenario-cluster.js";
 
 const NAME = "life";
 const SNAPSHOT = "life-before";
-/** Mirrors of 1 GB: two of them. */
-const GIGABYTES = 2;
 const REDUNDANCY = 2;
 const SETTLE_MS = 240_000;
 
-/** Places of the volume that the scenario writes to, each of `size` bytes; the first runs over the end of a mirror. */
-function placesOf(size: Bytes) {
-  const first = GIB - size / 2;
+export interface LifePlan {
+  /** Of each piece of data that is written: whole sectors; the snapshot has to keep several of them. */
+  readonly size: Bytes;
+  /** Of the volume, in mirrors of one each. */
+  readonly gigabytes: Gigabytes;
+}
+
+/** Places of the volume that the scenario writes to, each of `size` bytes; the first runs over the end of a mirror, if there are two. */
+function placesOf({ size, gigabytes }: LifePlan) {
+  const first = gigabytes > 1 ? GIB - size / 2 : 0;
   return { early: first, later: first + size, busy: first + 2 * size };
 }
 
@@ -33,17 +38,16 @@ async function headIds(cluster: ScenarioCluster): Promise<readonly [number, numb
 }
 
 /**
- * The life of a volume on four storage servers and two head servers: written, healed after the loss of a server, kept in a
+ * The life of a volume on three storage servers and two head servers: written, healed after the loss of a server, kept in a
  * snapshot, moved to the other head server with a server missing, and deleted. At each step all that was acknowledged is read.
- *
- * @param size of each piece of data that is written, whole sectors; the snapshot has to keep several of them
  */
-export async function liveVolumeLife(cluster: ScenarioCluster, size: Bytes): Promise<void> {
+export async function liveVolumeLife(cluster: ScenarioCluster, plan: LifePlan): Promise<void> {
   const [one, two] = await headIds(cluster);
-  const { early, later } = placesOf(size);
+  const { size, gigabytes } = plan;
+  const { early, later } = placesOf(plan);
   const lvolid = await cluster.api("createLogicalVolume", {
     lvolname: NAME,
-    capacity: GIGABYTES,
+    capacity: gigabytes,
     redundancy: REDUNDANCY,
   });
   await cluster.api("attachLogicalVolume", { lvolid, hsvrid: one });
@@ -52,24 +56,24 @@ export async function liveVolumeLife(cluster: ScenarioCluster, size: Bytes): Pro
   await volume.flush();
   await volume.verify(early, size, "early");
 
-  const first = await loseInUse(cluster, lvolid, volume, size);
+  const first = await loseInUse(cluster, lvolid, volume, plan);
   await cluster.waitUntilWhole([first]);
   await volume.verify(early, size, "early");
   await volume.verify(later, size, "later");
   await cluster.expectConsistent();
 
-  await keepInSnapshot(cluster, { lvolid, hsvrid: one }, volume, size);
+  await keepInSnapshot(cluster, { lvolid, hsvrid: one }, volume, plan);
 
   const second = await serverInUse(cluster, lvolid);
   await cluster.lose(second);
-  await verifyAll(volume, size);
+  await verifyAll(volume, plan);
   await volume.flush();
   await volume.close();
 
   await cluster.api("detachLogicalVolume", { lvolid });
   await cluster.api("attachLogicalVolume", { lvolid, hsvrid: two });
   const moved = await cluster.open(two, NAME);
-  await verifyAll(moved, size);
+  await verifyAll(moved, plan);
   await moved.write(early, size, "moved");
   await moved.verify(early, size, "moved");
   await moved.close();
@@ -87,10 +91,11 @@ async function loseInUse(
   cluster: ScenarioCluster,
   lvolid: number,
   volume: ScenarioVolume,
-  size: Bytes,
+  plan: LifePlan,
 ): Promise<number> {
   const ssvrid = await serverInUse(cluster, lvolid);
-  const { early, later } = placesOf(size);
+  const { size } = plan;
+  const { early, later } = placesOf(plan);
   await Promise.all([volume.write(later, size, "later"), cluster.lose(ssvrid)]);
   await volume.verify(later, size, "later");
   await volume.verify(early, size, "early");
@@ -102,9 +107,10 @@ async function keepInSnapshot(
   cluster: ScenarioCluster,
   { lvolid, hsvrid }: { readonly lvolid: number; readonly hsvrid: number },
   volume: ScenarioVolume,
-  size: Bytes,
+  plan: LifePlan,
 ): Promise<void> {
-  const { early, later, busy } = placesOf(size);
+  const { size } = plan;
+  const { early, later, busy } = placesOf(plan);
   const writing = volume.write(busy, size, "busy");
   const [snapshot] = await Promise.all([
     cluster.api("createSnapshot", { origin_lvolid: lvolid, snapshot_lvolname: SNAPSHOT }),
@@ -119,14 +125,15 @@ async function keepInSnapshot(
   await kept.verify(early, size, "early");
   await kept.verify(later, size, "later");
   expect(await kept.digest(busy, size)).toBe(instant);
-  await verifyAll(volume, size);
+  await verifyAll(volume, plan);
   await kept.close();
   await cluster.api("deleteLogicalVolume", { lvolid: snapshot });
 }
 
 /** What the volume holds once the snapshot was taken. */
-async function verifyAll(volume: ScenarioVolume, size: Bytes): Promise<void> {
-  const { early, later, busy } = placesOf(size);
+async function verifyAll(volume: ScenarioVolume, plan: LifePlan): Promise<void> {
+  const { size } = plan;
+  const { early, later, busy } = placesOf(plan);
   await volume.verify(early, size, "early");
   await volume.verify(later, size, "later again");
   await volume.verify(busy, size, "busy again");

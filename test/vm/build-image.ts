@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,9 +28,10 @@ const programs = [
 ];
 const packages = "qemu-system-x86 mmdebstrap eatmydata busybox-static cpio e2fsprogs kmod util-linux";
 const recipe = fileURLToPath(new URL("image", import.meta.url));
+const hostFiles = fileURLToPath(new URL("../../packaging/kernel", import.meta.url));
 
 /** Runs once, before all tests in machines: builds their image, unless the one that is there is of the same recipe. */
-export function setup(project: TestProject): void {
+export async function setup(project: TestProject): Promise<void> {
   const folder = process.env.VAS_VM_IMAGE ?? join(homedir(), ".cache/vastsky/machine");
   const stamp = join(folder, "stamp");
   const wanted = stampOfRecipe();
@@ -39,13 +40,17 @@ export function setup(project: TestProject): void {
     build(folder);
     writeFileSync(stamp, wanted);
   }
-  buildProjectDisk(join(folder, "project.ext4"));
+  await buildProjectDisk(join(folder, "project.ext4"));
   project.provide("machineImage", folder);
 }
 
 function stampOfRecipe(): string {
   const hash = createHash("sha256");
-  for (const name of ["build.sh", "guest-init", "initrd-init"]) hash.update(readFileSync(join(recipe, name)));
+  for (const folder of [recipe, hostFiles]) {
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
+    const files = names.map((name) => join(folder, name)).filter((path) => statSync(path).isFile());
+    for (const path of files) hash.update(readFileSync(path));
+  }
   return hash.digest("hex");
 }
 

@@ -20,6 +20,8 @@ export interface MachinePlan {
   readonly data?: string;
   /** Further disks, each a sparse file of this machine alone: `/dev/disk/by-id/virtio-<id>`. */
   readonly disks?: readonly { readonly id: string; readonly gigabytes: number }[];
+  /** A network card; connections to this free port of ours go to `to` of the machine, which is 10.0.2.15 if it wants to be reached. */
+  readonly door?: { readonly port: number; readonly to: number };
   readonly memoryMb?: number;
 }
 
@@ -160,20 +162,21 @@ function makeSparse(path: string, gigabytes: number): void {
 }
 const consolePath = ({ folder }: MachinePlan): string => join(folder, "console");
 
-function qemuArguments({ name, image, folder, data, disks = [], memoryMb }: MachinePlan): string[] {
+function qemuArguments({ name, image, folder, data, disks = [], door, memoryMb }: MachinePlan): string[] {
   // No watchdogs: on a busy host a lockup report says nothing about the guest.
   const kernel = `console=ttyS0 quiet panic=-1 mitigations=off audit=0 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 \
-random.trust_cpu=on raid=noautodetect vas.name=${name}`;
-  const door = (id: string): string => `socket,id=${id},path=${join(folder, id)},server=on,wait=off`;
+random.trust_cpu=on raid=noautodetect net.ifnames=0 vas.name=${name}`;
+  const socket = (id: string): string => `socket,id=${id},path=${join(folder, id)},server=on,wait=off`;
   return [
     ...["-accel", "tcg,thread=single", "-cpu", "max", "-machine", "q35", "-smp", "1"],
     ...["-m", String(memoryMb ?? 2048), "-nodefaults", "-no-user-config", "-display", "none"],
     ...["-kernel", join(image, "vmlinuz"), "-initrd", join(image, "initrd.gz"), "-append", kernel],
     ...["-serial", `file:${consolePath({ name, image, folder })}`],
-    ...["-chardev", door("monitor"), "-mon", "chardev=monitor,mode=control"],
-    ...["-device", "virtio-serial-pci", "-chardev", door("agent")],
+    ...["-chardev", socket("monitor"), "-mon", "chardev=monitor,mode=control"],
+    ...["-device", "virtio-serial-pci", "-chardev", socket("agent")],
     ...["-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"],
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"],
+    ...(door === undefined ? [] : networkCard(door)),
     ...disk("root", join(image, "root.ext4"), "snapshot=on,cache=unsafe"),
     ...disk("project", join(image, "project.ext4"), "readonly=on,cache=unsafe"),
     ...(data === undefined ? [] : disk("data", data, "cache=unsafe,discard=unmap")),
@@ -181,6 +184,11 @@ random.trust_cpu=on raid=noautodetect vas.name=${name}`;
       disk(id, diskFile(folder, id), "cache=unsafe,discard=unmap,detect-zeroes=unmap"),
     ),
   ];
+}
+
+function networkCard({ port, to }: { readonly port: number; readonly to: number }): string[] {
+  const network = `user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${to}`;
+  return ["-netdev", network, "-device", "virtio-net-pci,netdev=network,romfile="];
 }
 
 function disk(id: string, file: string, options: string): string[] {

@@ -43,9 +43,10 @@ copy_modules() {
 disks=(virtio_pci virtio_blk ext4 crc32c_generic crc32c_intel)
 copy_modules "$root" "${disks[@]}" virtio_rng virtio_console loop sd_mod iscsi_tcp \
   configfs target_core_mod target_core_iblock iscsi_target_mod md_mod raid1 dm_mod dm_multipath \
-  dm_service_time dm_round_robin dm_delay dm_snapshot virtio_net nf_tables
+  dm_service_time dm_round_robin dm_delay dm_zero dm_snapshot virtio_net nf_tables
 
 install -m 755 "$here/guest-init" "$root/sbin/guest-init"
+"$here/../../../packaging/kernel/install" "$root"
 echo 127.0.0.1 localhost >"$root/etc/hosts"
 
 initrd=$work/initrd
