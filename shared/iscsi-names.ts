@@ -52,16 +52,28 @@ export interface UnitPath {
 
 export function showUnitPath({ address, port, server, pdskid }: UnitPath): string {
   const host = address.includes(":") ? `[${address}]` : address;
-  return `/dev/disk/by-path/ip-${host}:${port}-iscsi-${server}-lun-${pdskid}`;
+  return `/dev/disk/by-path/ip-${host}:${port}-iscsi-${server}-lun-${showLun(pdskid)}`;
 }
 
 /** @throws VasError EINVAL if the text is no such path */
 export function parseUnitPath(text: string): UnitPath {
-  const match = /^\/dev\/disk\/by-path\/ip-(.+):(\d+)-iscsi-(\S+)-lun-(\d+)$/.exec(text);
-  const [, host = "", port, server = "", pdskid] = match ?? [];
+  const match = /^\/dev\/disk\/by-path\/ip-(.+):(\d+)-iscsi-(\S+)-lun-(\d+|0x[0-9a-f]{16})$/.exec(text);
+  const [, host = "", port, server = "", lun = ""] = match ?? [];
   if (match === null) throw new VasError("EINVAL", `"${text}" is not the path of an iSCSI unit`);
   const address = host.startsWith("[") ? host.slice(1, -1) : host;
-  return { address, port: Number(port), server, pdskid: Number(pdskid) };
+  return { address, port: Number(port), server, pdskid: parseLun(lun) };
+}
+
+const hex4 = (number: number): string => number.toString(16).padStart(4, "0");
+
+/** As udev does: a unit number of more than eight bits by its 16-bit parts, the lowest first. */
+function showLun(lun: number): string {
+  return lun < 256 ? String(lun) : `0x${hex4(lun & 0xffff)}${hex4(lun >>> 16)}00000000`;
+}
+
+function parseLun(text: string): number {
+  if (!text.startsWith("0x")) return Number(text);
+  return Number.parseInt(text.slice(6, 10) + text.slice(2, 6), 16);
 }
 
 function digest(text: string): string {

@@ -31,9 +31,20 @@ test("every device of a volume is named after it, its agent and what it is", () 
 test("the path of a unit says where it is, in either family of addresses", () => {
   const server = serverName("iqn.2010-10.com.example.vas", "/var/lib/vas/storage", "boot");
   for (const address of ["192.0.2.1", "2001:db8::1"]) {
-    const path = { address, port: 3260, server, pdskid: 66_001 };
-    expect(parseUnitPath(showUnitPath(path))).toEqual(path);
+    for (const pdskid of [1, 255, 256, 65_536, 66_001, 0x7fffffff]) {
+      const path = { address, port: 3260, server, pdskid };
+      expect(parseUnitPath(showUnitPath(path))).toEqual(path);
+    }
   }
+  // As udev names what the kernel calls 2:0:0:66001.
+  expect(
+    showUnitPath({
+      address: "192.0.2.1",
+      port: 3260,
+      server: "iqn.2010-10.com.example.vas:a-b",
+      pdskid: 66_001,
+    }),
+  ).toBe("/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2010-10.com.example.vas:a-b-lun-0x01d1000100000000");
   expect(() => parseUnitPath("nbd://192.0.2.1:10809/pdsk-00000001")).toThrow("EINVAL");
 });
 

@@ -72,9 +72,10 @@ export async function createArray(array: NewArray, config: string): Promise<void
     [
       ...["--create", `/dev/md/${name}`, `--config=${config}`, "--run", "--quiet"],
       ...["--level=1", `--raid-devices=${places}`, "--assume-clean", "--metadata=1.2"],
-      // A bit stands for 16 MiB. The data begin where they do on the other data plane.
+      // A bit stands for 16 MiB. The data begin where they do on the other data plane. No machine is called so: none takes
+      // the array for its own.
       ...["--bitmap=internal", "--bitmap-chunk=16M", `--data-offset=${gigabytes}M`],
-      ...[`--size=${gigabytes * 1024 * 1024}K`, "--homehost=any", `--name=${name}`],
+      ...[`--size=${gigabytes * 1024 * 1024}K`, "--homehost=vastsky", `--name=${name}`],
       `--uuid=${arrayUuid(mirrorid)}`,
       ...members.map(devicePath),
       ...missing,
