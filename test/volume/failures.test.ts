@@ -96,6 +96,23 @@ test("the last good copy is kept: writes, reads and flushes wait for its disk", 
   expect(rig.peek(0, 1 - index, 0, MIB).equals(data)).toBe(true);
 });
 
+test("a flush waits for no lost disk on which nothing is left to be flushed", async () => {
+  const rig = await Rig.create({ mirrors: 2 });
+  await rig.attach();
+  const client = await rig.open();
+  await client.flush();
+  await client.write(0, randomData("unflushed", MIB));
+  await rig.disk(0).kill();
+  // One of the disk's two members missed it, and is let go. The other has nothing to flush, stays, and never hears of the disk again.
+  let isFlushed = false;
+  void client.flush().then(() => {
+    isFlushed = true;
+  });
+  await waitUntil("the flush has ended", () => isFlushed, 60_000);
+  expect(rig.manager.insync(rig.mirrorid(0))).toHaveLength(2);
+  expect(rig.manager.insync(rig.mirrorid(1))).toHaveLength(3);
+});
+
 test("a report with a past version is repeated with the one that the manager has", async () => {
   const rig = await Rig.create();
   await rig.attach();
