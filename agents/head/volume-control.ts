@@ -8,6 +8,7 @@ import {
 } from "../../shared/layout-tree.js";
 import { describeIssue, wireCounter, wireId } from "../../shared/wire-types.js";
 import type { ControlHandlers } from "../common/control-socket.js";
+import type { RegionDifference } from "./region-difference.js";
 
 const replaceParams = z.object({
   mirrorid: wireId,
@@ -28,15 +29,6 @@ export interface AskedReplacement {
   readonly add: ParsedExtent;
   /** The extent to stop using. */
   readonly remove: ParsedExtent | null;
-}
-
-/** Where INSYNC members of a mirror differ. */
-export interface RegionDifference {
-  readonly region: number;
-  /** The first byte of the region that is not the same on all. */
-  readonly byte: number;
-  /** Extents with the same content there, a list for each content. */
-  readonly copies: number[][];
 }
 
 /** The process of a volume, as its control process drives it, whatever the volume is made of. */

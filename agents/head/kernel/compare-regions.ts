@@ -9,7 +9,7 @@ import {
   REGIONS_PER_GB,
 } from "../../../shared/units.js";
 import { devicePath } from "../../common/device-mapper.js";
-import type { RegionDifference } from "../volume-control.js";
+import { alike, type Copies, firstDifference, type RegionDifference } from "../region-difference.js";
 import { holdWrites } from "./md.js";
 import type { Mirror } from "./mirror.js";
 
@@ -31,24 +31,23 @@ export async function compareRegions(
     if (region >= mirror.node.capacity * REGIONS_PER_GB)
       throw new VasError("EINVAL", `${showMirror(mirror.mirrorid)} has no region ${region}`);
     const found = await readAll(mirror, region);
-    const [first = [0, Buffer.alloc(0)] as const, ...others] = found;
-    const bytes = others.map(([, data]) => firstDifference(first[1], data)).filter((at) => at >= 0);
-    if (bytes.length > 0) differences.push({ region, byte: Math.min(...bytes), copies: alike(found) });
+    const byte = firstDifference(found);
+    if (byte !== undefined) differences.push({ region, byte, copies: alike(found) });
   }
   return differences;
 }
 
-async function readAll(mirror: Mirror, region: number): Promise<(readonly [number, Buffer])[]> {
+async function readAll(mirror: Mirror, region: number): Promise<Copies> {
   const members = mirror.members.filter(({ state }) => state === "insync");
   if (members.length < 2) throw new VasError("EAGAIN", `${showMirror(mirror.mirrorid)} has one copy in sync`);
   const at = (mirror.node.capacity * METADATA_BYTES_PER_GB + region * REGION_BYTES) / MIB;
-  return holdWrites(mirror.name, region * REGION_BYTES, REGION_BYTES, () =>
+  const reading = (): Promise<(readonly [number, Buffer])[]> =>
     Promise.all(
       members.map(
         async ({ dextid }) => [dextid, await readDirect(mirror.deviceOf(dextid), at, dextid)] as const,
       ),
-    ),
-  );
+    );
+  return new Map(await holdWrites(mirror.name, region * REGION_BYTES, REGION_BYTES, reading));
 }
 
 /** A region of a device, past all caches of this machine. By a process of its own: it may hang, and is then left behind. */
@@ -65,19 +64,4 @@ function readDirect(device: string, megabyte: number, dextid: number): Promise<B
       },
     );
   });
-}
-
-/** @returns -1 if there is none */
-function firstDifference(one: Buffer, other: Buffer): number {
-  return one.equals(other) ? -1 : one.findIndex((byte, at) => byte !== other[at]);
-}
-
-function alike(found: readonly (readonly [number, Buffer])[]): number[][] {
-  const groups: { readonly data: Buffer; readonly dextids: number[] }[] = [];
-  for (const [dextid, data] of found) {
-    const same = groups.find((group) => group.data.equals(data));
-    if (same === undefined) groups.push({ data, dextids: [dextid] });
-    else same.dextids.push(dextid);
-  }
-  return groups.map(({ dextids }) => dextids);
 }

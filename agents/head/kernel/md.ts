@@ -210,16 +210,24 @@ export async function holdWrites<T>(
   length: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  const set = (file: string, bytes: number) => tell(join(sysfs(name), file), String(bytes / SECTOR_BYTES));
+  await allowWrites(name);
   try {
-    await set("suspend_hi", 0);
-    await set("suspend_lo", start);
-    await set("suspend_hi", start + length);
+    await suspendUpTo(name, "lo", start);
+    await suspendUpTo(name, "hi", start + length);
     return await work();
   } finally {
-    await set("suspend_hi", 0);
-    await set("suspend_lo", 0);
+    await allowWrites(name);
   }
+}
+
+/** Ends what a process that died while it held writes left behind. */
+export async function allowWrites(name: string): Promise<void> {
+  await suspendUpTo(name, "hi", 0);
+  await suspendUpTo(name, "lo", 0);
+}
+
+function suspendUpTo(name: string, end: "lo" | "hi", bytes: number): Promise<void> {
+  return tell(join(sysfs(name), `suspend_${end}`), String(bytes / SECTOR_BYTES));
 }
 
 /** Copying goes on at this rate at least, whatever users do meanwhile. @param rate in KiB a second */

@@ -15,6 +15,7 @@ import {
   type ArrayMember,
   type ArrayState,
   addMember,
+  allowWrites,
   arrayPath,
   arrayUuid,
   assembleArray,
@@ -126,6 +127,7 @@ export class Mirror {
     if (running === undefined) await this.#assemble(findings);
     const array = running ?? (await readArray(this.name));
     if (array === undefined) throw new VasError("EIO", `md did not start ${showMirror(this.mirrorid)}`);
+    if (running !== undefined) await allowWrites(this.name);
     await setBitmapDelay(this.name, BITMAP_DELAY_S);
     await setSyncRate(this.name, SYNC_RATE);
     // Who is in it and is not to be: an earlier process of ours was about to take it out, or had not finished with it.

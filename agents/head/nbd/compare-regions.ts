@@ -1,6 +1,6 @@
 import { VasError } from "../../../shared/errors.js";
 import { REGION_BYTES } from "../../../shared/units.js";
-import type { RegionDifference } from "../volume-control.js";
+import { alike, type Copies, firstDifference, type RegionDifference } from "../region-difference.js";
 import { withChunk } from "./chunk-lock.js";
 import { CHUNK_BYTES, chunksOf } from "./copy-chunk.js";
 import { DiskError, type Member } from "./member.js";
@@ -30,21 +30,19 @@ export async function compareRegions(
 async function compareRegion(mirror: Mirror, region: number): Promise<RegionDifference | undefined> {
   for (const offset of chunksOf(region)) {
     const found = await withChunk(mirror.lock, offset, () => readAll(mirror, offset));
-    const [[, first] = [], ...others] = [...found];
-    const bytes = others.map(([, data]) => firstDifference(first, data)).filter((at) => at !== undefined);
-    if (bytes.length === 0) continue;
-    const byte = offset - region * REGION_BYTES + Math.min(...bytes);
-    return { region, byte, copies: alike(found) };
+    const at = firstDifference(found);
+    if (at === undefined) continue;
+    return { region, byte: offset - region * REGION_BYTES + at, copies: alike(found) };
   }
   return undefined;
 }
 
 /** What each member has of a chunk that nobody writes to. */
-async function readAll(mirror: Mirror, offset: number): Promise<ReadonlyMap<Member, Buffer>> {
+async function readAll(mirror: Mirror, offset: number): Promise<Copies> {
   const members = mirror.readers;
   if (members.length < 2) throw new VasError("EAGAIN", `mirror ${mirror.mirrorid} has one copy in sync`);
   const found = await Promise.all(
-    members.map(async (member) => [member, await read(member, offset)] as const),
+    members.map(async (member) => [member.dextid, await read(member, offset)] as const),
   );
   // A write that one of them missed may be waiting for the manager's word: then this one does not count any more.
   if (members.some(({ state }) => state !== "insync") || mirror.isHolding)
@@ -63,19 +61,4 @@ function read(member: Member, offset: number): Promise<Buffer> {
       }
     });
   });
-}
-
-function firstDifference(one: Buffer | undefined, other: Buffer): number | undefined {
-  if (one === undefined || one.equals(other)) return undefined;
-  return one.findIndex((byte, at) => byte !== other[at]);
-}
-
-function alike(found: ReadonlyMap<Member, Buffer>): number[][] {
-  const groups: { readonly data: Buffer; readonly dextids: number[] }[] = [];
-  for (const [{ dextid }, data] of found) {
-    const same = groups.find((group) => group.data.equals(data));
-    if (same === undefined) groups.push({ data, dextids: [dextid] });
-    else same.dextids.push(dextid);
-  }
-  return groups.map(({ dextids }) => dextids);
 }
