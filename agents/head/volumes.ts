@@ -21,7 +21,10 @@ export class Volumes {
     this.#around = { ...around, onGone: forget };
   }
 
-  /** Finds the processes of an earlier life of ours again. A volume whose process is dead is forgotten: it was not served – unless it is there without it. */
+  /**
+   * Finds the processes of an earlier life of ours again. A volume whose process is dead is forgotten: it was not served –
+   * unless it is there without it.
+   */
   async adoptAll(): Promise<void> {
     const { files, log } = this.#around;
     for (const document of await files.readAll()) {
@@ -34,7 +37,16 @@ export class Volumes {
         continue;
       }
       if (record === undefined) {
-        await remains?.takeDown(document.lvolid, document.epoch);
+        try {
+          await remains?.takeDown(document.lvolid, document.epoch);
+        } catch (error) {
+          // The others need us. Before it is attached again, and at our next start, it is taken down.
+          log.error(
+            { err: error },
+            `${showVolume(document.lvolid)} can't be taken down: ${describeError(error)}`,
+          );
+          continue;
+        }
         log.warn(
           `${showVolume(document.lvolid)} is not served any more: its process ended while we were away`,
         );

@@ -29,6 +29,7 @@ import {
   stopArray,
   tellMember,
 } from "./md.js";
+import { extentOfName } from "./names.js";
 
 /**
  * What a member is used for. `insync`: the manager counts on it. `copying`: md copies to it. `joining`: it has all, and the manager
@@ -43,6 +44,8 @@ export interface Member {
   state: MemberState;
   /** It is the last good copy, although it can't be reached: it is waited for. */
   isPatient: boolean;
+  /** It was left because no path led to it, and for nothing else. */
+  wasUnreachable: boolean;
   /** Ends the copying to it. */
   giveUp: (error: VasError) => void;
 }
@@ -127,16 +130,27 @@ export class Mirror {
     if (running === undefined) await this.#assemble(findings);
     const array = running ?? (await readArray(this.name));
     if (array === undefined) throw new VasError("EIO", `md did not start ${showMirror(this.mirrorid)}`);
-    if (running !== undefined) await allowWrites(this.name);
-    await setBitmapDelay(this.name, BITMAP_DELAY_S);
-    await setSyncRate(this.name, SYNC_RATE);
+    const settling = this.#settle();
+    // One that runs may be waiting for a member, and listens when that was reported: which is up to us.
+    if (running === undefined) await settling;
+    else void settling.catch((error: unknown) => this.#options.log.warn(describeError(error)));
     // Who is in it and is not to be: an earlier process of ours was about to take it out, or had not finished with it.
     const known = new Set(this.members.map(({ dextid }) => this.deviceOf(dextid)));
-    for (const stranger of array.members.filter(({ device }) => !known.has(device)))
+    for (const stranger of array.members.filter(({ device }) => !known.has(device))) {
+      // md hears nothing while it waits for it.
+      const dextid = extentOfName(stranger.device);
+      if (dextid !== undefined) await this.#options.extents.letFail(dextid).catch(() => undefined);
       await this.#takeOut(stranger);
+    }
     for (const member of this.members)
       if (!isInSync(findMember(array, this.deviceOf(member.dextid))))
         await this.#mustLeave(member, "is not in its array");
+  }
+
+  async #settle(): Promise<void> {
+    await allowWrites(this.name);
+    await setBitmapDelay(this.name, BITMAP_DELAY_S);
+    await setSyncRate(this.name, SYNC_RATE);
   }
 
   async #assemble({ unreachable, examined }: Findings): Promise<void> {
@@ -211,7 +225,9 @@ export class Mirror {
     const { dextid } = member;
     member.state = "out";
     this.members.splice(this.members.indexOf(member), 1);
-    this.#dropped.set(dextid, serverOf(member.node));
+    // A disk that failed requests may have lost what it had answered (rule R5).
+    if (member.wasUnreachable) this.#dropped.set(dextid, serverOf(member.node));
+    else this.#dropped.delete(dextid);
     try {
       const device = this.deviceOf(dextid);
       await extents.letFail(dextid).catch(() => undefined); // one that could not be reached has no device
@@ -316,7 +332,10 @@ export class Mirror {
       log.info(`${showMirror(this.mirrorid)}: copying to ${showExtent(dextid)}`);
       await addMember(this.name, device, keepsContent);
     }
-    while (member.state === "copying" && !ending.aborted) {
+    for (;;) {
+      // Nothing below may be done for a member that lacks something.
+      if (member.state !== "copying" || ending.aborted)
+        throw new VasError("ECANCELED", `the copying to ${showExtent(dextid)} was given up`);
       const array = await this.#read();
       const found = findMember(array, device);
       if (isInSync(found)) break;
@@ -379,7 +398,14 @@ export class Mirror {
 }
 
 function newMember(node: ParsedExtent, state: MemberState): Member {
-  return { node, dextid: node.lvolid, state, isPatient: false, giveUp: () => undefined };
+  return {
+    node,
+    dextid: node.lvolid,
+    state,
+    isPatient: false,
+    wasUnreachable: false,
+    giveUp: () => undefined,
+  };
 }
 
 const isCountedOn = ({ state }: Member): boolean => state === "insync";

@@ -253,6 +253,7 @@ export class Volume {
     this.#silent.set(dextid, turns);
     if (turns < Watch.turns || member.isPatient) return;
     this.#silent.delete(dextid);
+    member.wasUnreachable = !reach.isConnected;
     void mirror.memberFailed(member, reach.isConnected ? "fails requests" : "can't be reached");
   }
 
